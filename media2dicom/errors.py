@@ -1,0 +1,251 @@
+"""The error tree. Each error says what, where and what next, has a code, and knows whether it is transient.
+
+`transient` is read in one place (`is_transient`): tasks retry what it names and nothing else. No message ever
+holds patient data: messages name rows, cells, attributes and servers, not their values.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Media2DicomError(Exception):
+    """Root of every error the core raises on purpose.
+
+    `code` is what an operator selects by (`media2dicom retry --cause CODE`); `next_step` says what to do.
+    """
+
+    code: ClassVar[str] = "error"
+    transient: ClassVar[bool] = False
+    default_next_step: ClassVar[str] = "See the message."
+
+    def __init__(self, message: str, *, next_step: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step or self.default_next_step
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again, with nothing changed, may succeed."""
+    return isinstance(error, Media2DicomError) and error.transient
+
+
+# --- the whole run -------------------------------------------------------------------------------------------
+
+
+class SettingsError(Media2DicomError):
+    code = "settings-invalid"
+    default_next_step = "Correct the settings and start again."
+
+
+class ServerUnknown(SettingsError):
+    code = "server-unknown"
+    default_next_step = "Name a configured server (media2dicom servers list) or add it (media2dicom servers add)."
+
+
+class ManifestUnusable(Media2DicomError):
+    code = "manifest-unusable"
+    default_next_step = "Correct the manifest and submit it again."
+
+
+class AlreadyRunning(Media2DicomError):
+    code = "already-running"
+    default_next_step = "Wait until the other run of this manifest ends."
+
+
+# --- a row refused before anything is sent: permanent ---------------------------------------------------------
+
+
+class RowRefused(Media2DicomError):
+    """The row cannot be filed as it stands. Nothing of it was sent."""
+
+    code = "refused"
+    default_next_step = "Correct the row and submit the manifest again."
+
+
+class CellRefused(RowRefused):
+    code = "cell-invalid"
+
+
+class OptionRefused(RowRefused):
+    """What the row asks for cannot be had for this media, e.g. a transfer syntax that cannot hold its pixels."""
+
+    code = "option-refused"
+
+
+class DuplicateRow(RowRefused):
+    code = "duplicate"
+    default_next_step = "Remove one of the two rows."
+
+
+class MediaMissing(RowRefused):
+    code = "media-missing"
+    default_next_step = "Put the file where the row says, or correct the path."
+
+
+class MediaOutsideRoots(RowRefused):
+    code = "media-outside-roots"
+    default_next_step = "Move the file below the manifest's folder or add its folder to media_roots."
+
+
+class MediaUnsupported(RowRefused):
+    code = "media-unsupported"
+    default_next_step = "Save the media as JPEG, PNG, BMP, MP4 (H.264) or STL."
+
+
+class MediaDamaged(RowRefused):
+    code = "media-damaged"
+    default_next_step = "Export the file again from where it was made."
+
+
+class MediaTooLarge(RowRefused):
+    """More pixels, frames or seconds than the project opens (a guard against decompression bombs)."""
+
+    code = "media-too-large"
+
+
+class MediaChanged(RowRefused):
+    """The file is not the one that the row was checked with (media_sha256, or altered since the run began)."""
+
+    code = "media-changed"
+    default_next_step = "Make sure that the right file is there, then run the manifest again."
+
+
+class OverUploadLimit(RowRefused):
+    code = "over-upload-limit"
+
+
+class StudyNotFound(RowRefused):
+    code = "study-not-found"
+    default_next_step = "Check study_instance_uid or accession_number, and that the study is in this PACS."
+
+
+class SeveralStudies(RowRefused):
+    code = "several-studies"
+    default_next_step = "Name the study by its study_instance_uid."
+
+
+class IdentityMismatch(RowRefused):
+    """The row's patient is not the PACS's patient for that study."""
+
+    code = "identity-mismatch"
+    default_next_step = "Check that the row names the right study and the right patient."
+
+
+class SourceUnusable(RowRefused):
+    """The study is there, but no instance of it can lend its identity."""
+
+    code = "source-unusable"
+
+
+class UploadConflict(RowRefused):
+    """The PACS holds the SOP Instance UID elsewhere than where the row's instance belongs (loud, permanent)."""
+
+    code = "conflict"
+    default_next_step = "Ask the PACS administrator to look at the instance; do not resend it."
+
+
+class ObjectNotConformant(RowRefused):
+    """Our own check found the built object wrong; it is never sent."""
+
+    code = "object-not-conformant"
+    default_next_step = "Report this with the row's media: it is a fault of the program or of the source study."
+
+
+# --- the PACS ---------------------------------------------------------------------------------------------------
+
+
+class PacsError(Media2DicomError):
+    code = "pacs-error"
+
+
+class PacsUnreachable(PacsError):
+    """No association: refused, timed out, no answer."""
+
+    code = "pacs-unreachable"
+    transient = True
+    default_next_step = "See that the PACS is running and its host and port are right, then retry."
+
+
+class PacsNotDicom(PacsError):
+    code = "pacs-not-dicom"
+    default_next_step = "Something that is not DICOM answers there: check host, port and TLS."
+
+
+class TlsFailed(PacsError):
+    code = "pacs-tls"
+    default_next_step = "Check the server's tls settings and certificates."
+
+
+class AssociationRejected(PacsError):
+    """Rejected with a DICOM reason that trying again does not cure (PS3.8 9.3.4), e.g. an unknown AE title."""
+
+    code = "association-rejected"
+    default_next_step = "Compare both AE titles with the PACS's configuration."
+
+
+class PacsBusy(PacsError):
+    """Rejected for now: too many associations or temporary congestion (PS3.8 9.3.4)."""
+
+    code = "pacs-busy"
+    transient = True
+    default_next_step = "Retry later, or lower max_associations for this server."
+
+
+class NoPresentationContext(PacsError):
+    code = "no-presentation-context"
+    default_next_step = "Ask the PACS administrator to accept this storage class, or choose another one."
+
+
+class QueryFailed(PacsError):
+    code = "query-failed"
+    transient = True
+    default_next_step = "Retry; if it stays, look at the PACS's log."
+
+
+class RetrieveFailed(PacsError):
+    code = "retrieve-failed"
+    transient = True
+    default_next_step = "Retry; for C-MOVE, see that the PACS knows our AE title, host and port."
+
+
+class StoreFailedTransient(PacsError):
+    """A C-STORE status that may pass (PS3.4 B.2.3: A7xx, 0213), or an association lost before the send."""
+
+    code = "store-failed-transient"
+    transient = True
+    default_next_step = "Retry; if it stays, look at the PACS's disk space and log."
+
+
+class StoreFailed(PacsError):
+    """A C-STORE status that does not pass by itself (PS3.4 B.2.3: A9xx, Cxxx, 0122, 0124, 0117)."""
+
+    code = "store-failed"
+    default_next_step = "Look up the status in the PACS's log."
+
+
+class StoreUncertain(PacsError):
+    """Sent, but neither an answer nor a query could say whether it arrived. Never success, never failure."""
+
+    code = "store-uncertain"
+    transient = True
+    default_next_step = "Retry: the PACS is asked for the instance first, and nothing is sent twice."
+
+
+class NotVerified(PacsError):
+    """The PACS answered success but does not find the instance when asked."""
+
+    code = "not-verified"
+    transient = True
+    default_next_step = "Retry: the PACS is asked again; if it stays, look at the PACS's log."
+
+
+# --- this machine ---------------------------------------------------------------------------------------------
+
+
+class CacheFailed(Media2DicomError):
+    """The cache folder cannot be written (disk full, rights)."""
+
+    code = "cache-failed"
+    transient = True
+    default_next_step = "Free some disk space or correct the rights of the cache folder, then retry."

@@ -1,0 +1,92 @@
+"""What a media file turns into on its way to DICOM: Pictures (stills, video frames) or a Model (3D).
+
+Readers (`image.py`, `video.py`, `mesh.py`) make these; `media2dicom.dicom` builds instances from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class LossyHistory:
+    """How the pixels were compressed with loss before they came here (PS3.3 C.7.6.1.1.5)."""
+
+    ratio: float  # uncompressed bytes / compressed bytes
+    method: str  # ISO_10918_1 (JPEG), ISO_14496_10 (H.264)
+
+
+@dataclass(frozen=True)
+class KeptJpeg:
+    """A baseline JPEG's own bitstream, metadata segments stripped, pixels untouched."""
+
+    bitstream: bytes  # SOI to EOI, even or odd length
+    photometric_interpretation: str  # MONOCHROME2, YBR_FULL, YBR_FULL_422 or RGB
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture, upright. Either `kept_jpeg` or `pixels` is there, never both.
+
+    pixels: uint8 (rows, columns) or (rows, columns, 3) RGB, or uint16 (rows, columns) grey; C-contiguous.
+    bits_stored: 8, or for uint16 the bits in use, 9 to 16 (12 or 16 by what the file declares, never less than
+    the largest value needs).
+    """
+
+    rows: int
+    columns: int
+    samples_per_pixel: int
+    bits_stored: int
+    pixels: Pixels | None = None
+    kept_jpeg: KeptJpeg | None = None
+    lossy: LossyHistory | None = None
+    icc_profile: bytes | None = None  # only when it fits the pixels' colour space
+    time_ms: float | None = None  # the frame's own instant from the start of the clip
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """One still, or the sampled frames of a clip, all of one size. `open()` may be entered once per conversion."""
+
+    count: int  # exact
+    times_ms: tuple[float, ...] | None  # None for a still; else one per frame, ascending
+    opener: AbstractContextManager[Iterator[Picture]]
+    cine: bool = False  # True: one multi-frame instance; False: one instance per picture
+
+    def open(self) -> AbstractContextManager[Iterator[Picture]]:
+        """A context manager over an iterator of exactly `count` pictures; leaving it stops the decoder."""
+        return self.opener
+
+
+@dataclass(frozen=True)
+class Model:
+    """A 3D model as a complete binary STL file."""
+
+    path: Path  # the submitter's file when it is binary, else a converted copy in the work folder
+    size_bytes: int
+    triangles: int
+
+
+Payload = Pictures | Model
+
+
+@dataclass(frozen=True)
+class MediaPlan:
+    """A cheap look into a media file, for checks and plans: nothing decoded, or next to nothing."""
+
+    kind: str  # image, video, mesh
+    instances: int
+    frames: int  # pictures in all; 0 for a model
+    rows: int | None
+    columns: int | None
+    estimated_bytes: int  # of the DICOM to be sent, all instances
+    largest_instance_bytes: int  # a lower bound that is certain; what decides the upload limit early
+    warnings: tuple[str, ...] = ()
