@@ -67,6 +67,9 @@ class Options:
     mirrored: bool = False
     modified: bool = False
     model_usage: str | None = None  # a code value of CID 7064
+    burned_in_annotation: bool | None = None
+    laterality: str | None = None  # R, L, B or U
+    body_part: str | None = None  # a defined term of Body Part Examined (PS3.16 Annex L)
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,13 @@ class Row:
     media_sha256: str | None
     media_bytes: int | None
     study_instance_uid: str | None
-    accession_number: str | None
-    patient_id: str
+    accession_number: str | None = field(repr=False)
+    patient_id: str = field(repr=False)
     patient_birth_date: str | None = field(default=None, repr=False)  # DA
     patient_name: str | None = field(default=None, repr=False)
     destination: str | None = None  # a configured server's name; None: the run's server
     options: Options = field(default_factory=Options)
+    order_in_group: int | None = None  # from 1, when the row has a series_group; in no key and no UID (sheets get sorted)
 
 
 @dataclass(frozen=True)

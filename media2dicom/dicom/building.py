@@ -1,0 +1,121 @@
+"""Payload in, complete instances out: what both builders share, and the one place that chooses between them.
+
+`build_instances` is called by the pipeline and by `media2dicom convert` alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from media2dicom.dicom.attributes import MANUFACTURER, copy_identity, is_image
+from media2dicom.dicom.uids import series_instance_uid, sop_instance_uid
+from media2dicom.errors import MediaChanged
+from media2dicom.media.payload import Payload, Pictures
+from media2dicom.model import Instance, Row
+from media2dicom.settings import Settings
+
+DEFAULT_SERIES_NUMBER = 9001  # after the study's own series in every viewer's list
+
+
+@dataclass(frozen=True)
+class Build:
+    """All that a builder needs besides the payload."""
+
+    row: Row
+    source: Dataset  # header of the representative instance
+    image_modality: str | None  # of an image series of the study, for sources that are no image
+    settings: Settings
+    device_serial_number: str
+    now: datetime  # local time of the conversion
+    instance_path: Callable[[int], Path]  # part -> where its file goes
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def study_instance_uid(self) -> str:
+        return str(self.source.StudyInstanceUID)
+
+    @property
+    def modality(self) -> str:
+        """The source's, so that no unwanted billing event follows; of a non-image source its study's, else OT."""
+        if self.row.options.modality is not None:
+            return self.row.options.modality
+        own = str(self.source.get("Modality") or "") if is_image(self.source) else ""
+        return own or self.image_modality or "OT"
+
+    @property
+    def content_moment(self) -> tuple[str, str]:
+        """Content Date and Time as DA and TM: the row's, else the conversion's."""
+        options = self.row.options
+        if options.content_date is not None:
+            return options.content_date, options.content_time or ""
+        return f"{self.now:%Y%m%d}", options.content_time or f"{self.now:%H%M%S}"
+
+
+def build_instances(payload: Payload, build: Build) -> list[Instance]:
+    """Write every instance of the row's payload; all of them complete, or an error.
+
+    Raises RowRefused (source, options, size, media) and CacheFailed. Warnings are left in `build.warnings`.
+    """
+    from media2dicom.dicom.encapsulated import build_encapsulated_stl
+    from media2dicom.dicom.secondary_capture import build_secondary_captures
+
+    try:
+        if isinstance(payload, Pictures):
+            return build_secondary_captures(payload, build)
+        return [build_encapsulated_stl(payload, build)]
+    except EOFError:
+        raise MediaChanged("The media file became shorter while it was converted.") from None
+
+
+def start_dataset(build: Build, *, sop_class_uid: str, modality: str, part: int) -> Dataset:
+    """Patient, study, series, SOP Common and instance number: the same for every object (PS3.3 C.7, C.12.1)."""
+    options = build.row.options
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    build.warnings.extend(w for w in copy_identity(_with_override(build), dataset) if w not in build.warnings)
+    dataset.SOPClassUID = sop_class_uid
+    dataset.SOPInstanceUID = sop_instance_uid(build.study_instance_uid, build.row, part)
+    dataset.InstanceCreationDate = f"{build.now:%Y%m%d}"
+    dataset.InstanceCreationTime = f"{build.now:%H%M%S}"
+    dataset.Modality = modality
+    dataset.SeriesInstanceUID = series_instance_uid(build.study_instance_uid, build.row, modality)
+    dataset.SeriesNumber = DEFAULT_SERIES_NUMBER if options.series_number is None else options.series_number
+    dataset.SeriesDate, dataset.SeriesTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
+    if options.series_description is not None:
+        dataset.SeriesDescription = options.series_description
+    dataset.InstanceNumber = (1 if options.instance_order is None else options.instance_order) + part
+    dataset.ContentDate, dataset.ContentTime = build.content_moment
+    return dataset
+
+
+def _with_override(build: Build) -> Dataset:
+    """The source with the row's accession number, so that an overridden one is not even judged."""
+    if build.row.options.accession_override is None:
+        return build.source
+    source = Dataset()
+    source.update(build.source)
+    source.AccessionNumber = build.row.options.accession_override
+    return source
+
+
+def as_instance(dataset: Dataset, transfer_syntax_uid: str, path: Path, size_bytes: int, part: int) -> Instance:
+    return Instance(
+        sop_instance_uid=str(dataset.SOPInstanceUID),
+        sop_class_uid=str(dataset.SOPClassUID),
+        series_instance_uid=str(dataset.SeriesInstanceUID),
+        study_instance_uid=str(dataset.StudyInstanceUID),
+        transfer_syntax_uid=transfer_syntax_uid,
+        path=path,
+        size_bytes=size_bytes,
+        number=part,
+    )
+
+
+def is_own_result(source: Dataset) -> bool:
+    """Whether an instance in the PACS was made by this project."""
+    return str(source.get("Manufacturer") or "") == MANUFACTURER

@@ -1,0 +1,33 @@
+"""ICC profiles as DICOM wants them: of the input device class (PS3.3 C.11.15.1.1)."""
+
+from __future__ import annotations
+
+_HEADER_BYTES = 128
+_CLASS = slice(12, 16)
+_COLOR_SPACE = slice(16, 20)
+_SIGNATURE = slice(36, 40)
+_PROFILE_ID = slice(84, 100)
+_MATRIX_TAGS = (b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC")
+
+
+def as_input_profile(profile: bytes) -> bytes | None:
+    """The RGB profile as class `scnr`, even length; None when it cannot be one.
+
+    Cameras and editors embed display profiles (`mntr`). A matrix/TRC display profile has exactly the tags of a
+    matrix/TRC input profile (ICC.1 8.3, 8.4), so the class alone changes, and the profile's checksum goes.
+    """
+    if len(profile) < _HEADER_BYTES + 4 or profile[_SIGNATURE] != b"acsp" or profile[_COLOR_SPACE] != b"RGB ":
+        return None
+    result = bytearray(profile)
+    if profile[_CLASS] == b"mntr" and all(tag in _tag_table(profile) for tag in _MATRIX_TAGS):
+        result[_CLASS] = b"scnr"
+        result[_PROFILE_ID] = bytes(16)
+    elif profile[_CLASS] != b"scnr":
+        return None
+    return bytes(result) + b"\x00" * (len(result) % 2)
+
+
+def _tag_table(profile: bytes) -> set[bytes]:
+    count = int.from_bytes(profile[_HEADER_BYTES : _HEADER_BYTES + 4], "big")
+    start = _HEADER_BYTES + 4
+    return {profile[at : at + 4] for at in range(start, min(start + 12 * count, len(profile)), 12)}
