@@ -89,7 +89,7 @@ class Row:
     patient_name: str | None = field(default=None, repr=False)
     destination: str | None = None  # a configured server's name; None: the run's server
     options: Options = field(default_factory=Options)
-    order_in_group: int | None = None  # from 1, when the row has a series_group; in no key and no UID (sheets get sorted)
+    order_in_group: int | None = None  # from 1, if there is a series_group; in no key, no UID: sheets get sorted
 
 
 @dataclass(frozen=True)
