@@ -249,3 +249,19 @@ class CacheFailed(Media2DicomError):
     code = "cache-failed"
     transient = True
     default_next_step = "Free some disk space or correct the rights of the cache folder, then retry."
+
+
+class ProgramFailed(Media2DicomError):
+    """A helper program (ffmpeg) is missing or was ended from outside; says nothing about the media."""
+
+    code = "program-failed"
+    transient = True
+    default_next_step = "See that the machine has memory to spare, then retry."
+
+
+class ResultsNotWritten(Media2DicomError):
+    """The result workbook cannot be written. The ledger has every outcome all the same."""
+
+    code = "results-not-written"
+    transient = True
+    default_next_step = "Close the workbook if it is open, see to rights and disk space, then run the manifest again."

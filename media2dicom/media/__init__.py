@@ -1,1 +1,140 @@
-"""Media files in, payloads out. The registry: one line per media type; its reader is one file beside this one."""
+"""Media files in, payloads out. The registry: one line per media type; its reader is one file beside this one.
+
+A file's type is decided by its content; the ending of its name must agree with it. Readers are imported when a
+file of their type is met (start-up), so a new type is one reader and one line in MEDIA_TYPES.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from media2dicom.errors import MediaDamaged, MediaMissing, MediaUnsupported
+from media2dicom.model import Options
+
+if TYPE_CHECKING:
+    from media2dicom.media.payload import MediaPlan, Payload
+    from media2dicom.settings import Settings
+
+HEAD_BYTES: Final = 4096  # what a type is recognised by; long enough for the name of a text STL
+
+
+class Reader(Protocol):
+    """What each reader module offers."""
+
+    def plan(self, path: Path, options: Options, limits: Settings) -> MediaPlan: ...
+    def open_payload(self, path: Path, options: Options, limits: Settings, work_folder: Path) -> Payload: ...
+
+
+@dataclass(frozen=True)
+class MediaType:
+    """One kind of media: how its files are named and recognised, and the module that reads them."""
+
+    name: str  # for people
+    kind: str  # MediaPlan.kind; types of one kind may carry each other's ending (a PNG named .jpg)
+    suffixes: tuple[str, ...]
+    matches: Callable[[bytes, int], bool]  # (the first HEAD_BYTES, the file's size) -> it is one
+    module: str
+
+    @property
+    def reader(self) -> Reader:
+        return cast(Reader, import_module(self.module))
+
+
+def _is_jpeg(head: bytes, size_bytes: int) -> bool:
+    return head.startswith(b"\xff\xd8\xff")
+
+
+def _is_png(head: bytes, size_bytes: int) -> bool:
+    return head.startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def _is_bmp(head: bytes, size_bytes: int) -> bool:
+    # "BM", then the length of the DIB header at 14, which tells a bitmap from a text that begins with BM.
+    return head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in {12, 16, 40, 52, 56, 64, 108, 124}
+
+
+def _is_movie(head: bytes, size_bytes: int) -> bool:
+    # ISO/IEC 14496-12 4.3; the brands of still pictures (HEIF, AVIF, Canon raw, JPEG 2000) use the same box.
+    still = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"msf1", b"avif", b"avis", b"crx ", b"jp2 ", b"jpx "}
+    return head[4:8] == b"ftyp" and head[8:12] not in still
+
+
+def is_binary_stl(head: bytes, size_bytes: int) -> bool:
+    """A binary STL has no magic: 80 bytes of anything, a count, 50 bytes per triangle, and nothing more."""
+    return len(head) >= 84 and size_bytes == 84 + 50 * int.from_bytes(head[80:84], "little")
+
+
+def _is_stl(head: bytes, size_bytes: int) -> bool:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return is_binary_stl(head, size_bytes) or (text.startswith(b"solid") and b"facet" in text)
+
+
+_IMAGE, _VIDEO, _MESH = (f"{__name__}.{module}" for module in ("image", "video", "mesh"))
+
+MEDIA_TYPES: Final = (
+    MediaType("JPEG", "image", (".jpg", ".jpeg", ".jpe", ".jfif"), _is_jpeg, _IMAGE),
+    MediaType("PNG", "image", (".png",), _is_png, _IMAGE),
+    MediaType("BMP", "image", (".bmp", ".dib"), _is_bmp, _IMAGE),
+    MediaType("MP4", "video", (".mp4", ".m4v", ".mov"), _is_movie, _VIDEO),
+    MediaType("STL", "mesh", (".stl",), _is_stl, _MESH),
+)
+
+
+def media_type_of(path: Path) -> MediaType:
+    """The type of a file, by its content; the ending of its name must agree in kind.
+
+    Raises MediaMissing, MediaDamaged (empty), MediaUnsupported (unknown, or name and content disagree).
+    """
+    head, size_bytes = _head(path)
+    suffix = path.suffix.lower()
+    named = [media_type for media_type in MEDIA_TYPES if suffix in media_type.suffixes]
+    if not named:
+        raise MediaUnsupported(f"Files whose names end in {suffix or 'nothing'} are not known as media.")
+    kind = named[0].kind
+    # The named type is asked first: an STL's 80 free bytes may begin like another type's magic.
+    for media_type in (*named, *MEDIA_TYPES):
+        if media_type.matches(head, size_bytes):
+            if media_type.kind != kind:
+                raise MediaUnsupported(f"The name ends in {suffix}, but the file holds {media_type.name}.")
+            return media_type
+    if kind == "mesh":
+        return named[0]  # STL has no magic: its reader says what is wrong with the file
+    raise MediaUnsupported(f"The name ends in {suffix}, but the file does not hold {named[0].name}.")
+
+
+def plan_media(path: Path, options: Options, limits: Settings) -> MediaPlan:
+    """A cheap look: how many instances and about how many bytes. Raises RowRefused errors, as open_media does."""
+    return media_type_of(path).reader.plan(path, options, limits)
+
+
+def open_media(path: Path, options: Options, settings: Settings, work_folder: Path) -> Payload:
+    """The file's payload. What must be written on the way goes below work_folder, which is the caller's to clear.
+
+    Raises MediaUnsupported, MediaDamaged, MediaTooLarge, OptionRefused, MediaMissing; frames of a video are
+    decoded when its Pictures are opened, so MediaDamaged may also come from there.
+    """
+    return media_type_of(path).reader.open_payload(path, options, settings, work_folder)
+
+
+def media_sha256(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits; memory does not grow with the file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _head(path: Path) -> tuple[bytes, int]:
+    try:
+        if not path.is_file():
+            raise MediaMissing("There is no such file.")
+        with path.open("rb") as file:
+            head, size_bytes = file.read(HEAD_BYTES), path.stat().st_size
+    except OSError as error:
+        raise MediaMissing(f"The file cannot be read: {error.strerror}.") from None
+    if not head:
+        raise MediaDamaged("The file is empty.")
+    return head, size_bytes

@@ -50,6 +50,7 @@ class Picture:
     lossy: LossyHistory | None = None
     icc_profile: bytes | None = None  # only when it fits the pixels' colour space
     time_ms: float | None = None  # the frame's own instant from the start of the clip
+    pixel_aspect_ratio: tuple[int, int] | None = None  # vertical, horizontal (0028,0034); None: square pixels
 
 
 @dataclass(frozen=True)

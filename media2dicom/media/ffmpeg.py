@@ -1,0 +1,117 @@
+"""ffmpeg as a killable child process. What is asked of it, and what its answers mean, is for video.py."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+import imageio_ffmpeg
+
+from media2dicom.errors import MediaDamaged, ProgramFailed
+
+# Hostile input: the demuxer is forced, so that a playlist named .mp4 opens no other file; only local files and
+# pipes may be opened at all; any fault that ffmpeg notices ends it with an error instead of a gap.
+_SAFE_INPUT: Final = ("-protocol_whitelist", "file,pipe", "-err_detect", "explode", "-f", "mov")
+# The frames in flight, and with them the memory, would grow with the cores of the machine.
+_DECODER_THREADS: Final = 4
+_SEVERE: Final = ("[error]", "[fatal]", "[panic]")
+
+
+@dataclass
+class Ffmpeg:
+    """A running ffmpeg: its standard output, and what it complained about."""
+
+    process: subprocess.Popen[bytes]
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    def finish(self) -> None:
+        """Wait for the end. Raises MediaDamaged when ffmpeg found a fault, ProgramFailed when it was killed."""
+        returncode = self.process.wait()
+        if returncode < 0:
+            raise ProgramFailed(f"ffmpeg was ended by signal {-returncode}.")
+        if returncode > 0 or self.complaints:
+            reason = self.complaints[0] if self.complaints else f"ffmpeg ended with code {returncode}"
+            raise MediaDamaged(f"The video is damaged: {reason}.")
+
+
+@contextmanager
+def running_ffmpeg(
+    path: Path,
+    output: Sequence[str],
+    *,
+    on_line: Callable[[str], None],
+    on_end: Callable[[], None] = lambda: None,
+    max_pixels: int,
+    filter_script: str | None = None,
+    input_options: Sequence[str] = (),
+) -> Iterator[Ffmpeg]:
+    """ffmpeg reading `path`; `output` are its options after the input.
+
+    `on_line` gets every line of its log, `on_end` is called after the last; both from a thread of their own, so
+    that a full log never blocks. Whatever happens, the process is gone when the context is left. The log may hold
+    what the file says of its patient (title, comment): it is read, never kept nor logged.
+    """
+    command = [_executable(), "-nostdin", "-hide_banner", "-loglevel", "level+info", "-nostats", "-xerror"]
+    command += ["-threads", str(_DECODER_THREADS), "-max_pixels", str(max_pixels), *_SAFE_INPUT, *input_options]
+    command += ["-i", f"file:{path.absolute()}"]
+    if filter_script is not None:
+        command += ["-/filter:v", "pipe:0"]  # the script has no limit of length there, an argument has
+    process = subprocess.Popen(
+        [*command, *output],
+        stdin=subprocess.DEVNULL if filter_script is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    ffmpeg = Ffmpeg(process)
+    drain = threading.Thread(target=_drain, args=(ffmpeg, on_line, on_end), name="ffmpeg-log", daemon=True)
+    drain.start()
+    try:
+        if filter_script is not None:
+            _feed(process, filter_script)
+        yield ffmpeg
+    finally:
+        process.kill()
+        process.wait()
+        drain.join()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def _executable() -> str:
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError:
+        raise ProgramFailed("ffmpeg was not found.", next_step="Install imageio-ffmpeg again.") from None
+
+
+def _feed(process: subprocess.Popen[bytes], filter_script: str) -> None:
+    assert process.stdin is not None
+    try:
+        with process.stdin:
+            process.stdin.write(filter_script.encode("ascii"))
+    except BrokenPipeError:
+        pass  # ffmpeg gave up before it read the script: its log says why
+
+
+def _drain(ffmpeg: Ffmpeg, on_line: Callable[[str], None], on_end: Callable[[], None]) -> None:
+    assert ffmpeg.process.stderr is not None
+    for raw in ffmpeg.process.stderr:
+        line = raw.decode("utf-8", "replace").rstrip()
+        severity = next((mark for mark in _SEVERE if mark in line), None)
+        if severity is not None and len(ffmpeg.complaints) < 5:
+            text = line.partition(severity)[2].strip().rstrip(".")
+            # A line that names the file may hold a patient's name.
+            ffmpeg.complaints.append("it cannot be opened" if "file:" in text else text)
+        on_line(line)
+    on_end()

@@ -1,0 +1,69 @@
+"""PNG's own structure (ISO/IEC 15948): what its chunks say. Pixels are decoded in image.py, by libpng."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from media2dicom.errors import MediaDamaged
+from media2dicom.media.exif import UPRIGHT, exif_orientation
+
+_SIGNATURE_LENGTH: Final = 8
+_MAX_PROFILE_BYTES: Final = 16_000_000  # unpacked: a guard against a zlib bomb
+_SAMPLES: Final = {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}  # by colour type, alpha taken away, palette looked up
+
+
+@dataclass(frozen=True)
+class PngHeader:
+    rows: int
+    columns: int
+    bit_depth: int
+    samples_per_pixel: int  # of the final picture: 1 or 3
+    animated: bool
+    orientation: int
+    icc_profile: bytes | None
+
+
+def read_png_header(path: Path) -> PngHeader:
+    """What the chunks of a PNG file say, IHDR to IEND. Raises MediaDamaged when the file is cut off."""
+    ihdr, animated, orientation, icc_profile = b"", False, UPRIGHT, None
+    with path.open("rb") as file:
+        for name, length in _chunks(file):
+            if name == b"IHDR":
+                ihdr = file.read(13)
+            elif name == b"acTL":
+                animated = True
+            elif name == b"eXIf":
+                orientation = exif_orientation(file.read(length)) or UPRIGHT
+            elif name == b"iCCP":
+                icc_profile = _unpacked_profile(file.read(length))
+    rows, columns = int.from_bytes(ihdr[4:8], "big"), int.from_bytes(ihdr[:4], "big")
+    if len(ihdr) < 13 or not rows or not columns or ihdr[9] not in _SAMPLES:
+        raise MediaDamaged("The PNG file's header is wrong.")
+    return PngHeader(rows, columns, ihdr[8], _SAMPLES[ihdr[9]], animated, orientation, icc_profile)
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """(name, length) of each chunk up to IEND; the file stands at the chunk's data."""
+    at = _SIGNATURE_LENGTH
+    while True:
+        file.seek(at)
+        head = file.read(8)
+        if len(head) < 8:
+            raise MediaDamaged("The PNG file is cut off: its end (IEND) is missing.")
+        length, name = int.from_bytes(head[:4], "big"), head[4:]
+        if name == b"IEND":
+            return
+        yield name, length
+        at += 12 + length
+
+
+def _unpacked_profile(data: bytes) -> bytes | None:
+    _, _, packed = data.partition(b"\0")
+    try:
+        return zlib.decompressobj().decompress(packed[1:], _MAX_PROFILE_BYTES)  # after the method byte
+    except zlib.error:
+        return None  # a broken profile is no reason to refuse the pixels

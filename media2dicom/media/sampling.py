@@ -1,0 +1,59 @@
+"""Which frames of a clip stand for which instants. Exact arithmetic; no file is opened here.
+
+The rule: sample k stands for the instant start_s + k * frame_interval_s, times counted from the clip's first
+displayed frame, as long as the instant lies before the clip's end and not after end_s. It takes the frame on display
+at that instant: the last one whose time is not later. A frame is not taken twice: where the interval is shorter than
+the distance of frames, each frame is taken once.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+DEFAULT_FRAME_INTERVAL_S: Final = 1.0  # when a row gives no frame_interval_s
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When the frames of a clip are displayed, in ticks of time_base seconds; ticks ascend, the first is not 0."""
+
+    time_base: Fraction  # seconds
+    ticks: Sequence[int]
+    end: int  # when the last frame's display ends, > ticks[-1]
+
+    @property
+    def duration_s(self) -> Fraction:
+        return (self.end - self.ticks[0]) * self.time_base
+
+    def time_ms(self, tick: int) -> float:
+        """The time of a frame from the clip's first one, rounded to microseconds."""
+        return round((tick - self.ticks[0]) * self.time_base * 1_000_000) / 1000
+
+
+def decimal_fraction(seconds: float) -> Fraction:
+    """The number as it was written: 0.7 is 7/10, not the binary number next to it."""
+    return Fraction(repr(float(seconds)))
+
+
+def sampled_ticks(timeline: Timeline, interval_s: float, start_s: float, end_s: float | None) -> Iterator[int]:
+    """The ticks of the frames to take, ascending, each once; none when start_s is not within the clip."""
+    start, interval = decimal_fraction(start_s), decimal_fraction(interval_s)
+    last = None if end_s is None else decimal_fraction(end_s)
+    ticks, first = timeline.ticks, timeline.ticks[0]
+    k = 0
+    while True:
+        instant = start + k * interval
+        if instant >= timeline.duration_s or (last is not None and instant > last):
+            return
+        following = bisect_right(ticks, first + math.floor(instant / timeline.time_base))
+        yield ticks[following - 1]
+        if following == len(ticks):
+            return
+        # The next instant that does not fall on the same frame.
+        next_s = (ticks[following] - first) * timeline.time_base
+        k = max(k + 1, math.ceil((next_s - start) / interval))
