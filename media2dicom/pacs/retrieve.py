@@ -1,0 +1,223 @@
+"""The header of one representative instance of a study, by C-GET or by C-MOVE to our own listener.
+
+The header is handed on without pixels and other bulk data. Which attributes are copied from it is not here (dicom/).
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Final
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+from pydicom.uid import UID
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext, build_context, build_role
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at import from a table
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)
+
+from media2dicom.errors import IdentityMismatch, RetrieveFailed, SourceUnusable
+from media2dicom.pacs.associations import MAX_CONTEXTS, associate
+from media2dicom.pacs.listener import listening
+from media2dicom.pacs.query import InstanceMatch, SeriesMatch, StudyMatch, find_images, find_series, query_association
+from media2dicom.pacs.syntaxes import COMPRESSED, NOT_IMAGES, RECEIVABLE, SOURCE_CLASSES, UNCOMPRESSED, is_image
+from media2dicom.settings import Retrieve, Server, Settings
+
+OWN_MANUFACTURER: Final = "Media2DICOM"  # how our own results are known again
+
+_ATTEMPTS: Final = 3  # instances tried before a study counts as not retrievable
+_BULK: Final = frozenset(
+    Tag(tag)
+    for tag in (
+        *(0x7FE00001, 0x7FE00002, 0x7FE00008, 0x7FE00009, 0x7FE00010),  # (extended offset tables, float) pixel data
+        *(0x00420011, 0x54000100, 0x56000020, 0x00660023),  # document, waveform, spectroscopy, surface
+    )
+)
+
+
+@dataclass(frozen=True)
+class RetrievedSource:
+    """What lends a study's identity to new instances."""
+
+    header: Dataset  # file_meta included; no bulk data
+    image_modality: str | None  # when the source is no image: Modality of an image series of the study, if any
+
+
+def retrieve_source(
+    server: Server, settings: Settings, study: StudyMatch, *, not_series: Collection[str] = ()
+) -> RetrievedSource:
+    """Choose one instance of the study, always the same one, and fetch its header.
+
+    Images come before presentation states, reports, documents, models and the like; series in `not_series` and
+    our own earlier results last. Raises SourceUnusable (no instance), IdentityMismatch (the instance is another
+    patient's or study's than the query said), QueryFailed, RetrieveFailed, and what `associate` raises.
+    """
+    with query_association(server, settings) as association:
+        series = sorted(find_series(association, study.study_instance_uid), key=lambda one: _rank(one, not_series))
+        candidates = _candidates(association, study, series)
+        header = _first_usable(server, settings, study, candidates)
+    modality = str(header.get("Modality", ""))
+    image_modality = None
+    if not is_image(str(header.get("SOPClassUID", "")), modality):
+        foreign = (one.modality for one in series if _rank(one, not_series)[:2] == (False, False))
+        image_modality = next((modality for modality in foreign if modality), None)
+    return RetrievedSource(header, image_modality)
+
+
+def _first_usable(
+    server: Server, settings: Settings, study: StudyMatch, candidates: Iterator[InstanceMatch]
+) -> Dataset:
+    own: Dataset | None = None
+    failure: RetrieveFailed | None = None
+    failures = 0
+    for candidate in candidates:
+        try:
+            header = _fetch(server, settings, candidate)
+        except RetrieveFailed as error:
+            failure, failures = failure or error, failures + 1
+            if failures == _ATTEMPTS:
+                break
+            continue
+        _check_identity(header, study)
+        if str(header.get("Manufacturer", "")).strip() != OWN_MANUFACTURER:
+            return header
+        own = own or header
+    if failure is not None:
+        raise failure
+    if own is None:
+        raise SourceUnusable("The study holds no instance that could lend its identity.")
+    return own
+
+
+def _rank(series: SeriesMatch, not_series: Collection[str]) -> tuple[bool, bool, bool, int, str]:
+    own = series.series_instance_uid in not_series or series.manufacturer == OWN_MANUFACTURER
+    number = series.series_number
+    return own, series.modality in NOT_IMAGES, number is None, number or 0, series.series_instance_uid
+
+
+def _candidates(association: Association, study: StudyMatch, series: list[SeriesMatch]) -> Iterator[InstanceMatch]:
+    """One instance per series, images first; the PACS is asked for a series only when its turn comes."""
+    later = []
+    for one in series:
+        images = find_images(association, study.study_instance_uid, one.series_instance_uid)
+        images = [match for match in images if match.sop_instance_uid]
+        if not images:
+            continue
+        chosen = min(images, key=_size)
+        # The Modality of a series may be an image's while its instances are documents.
+        if one.modality not in NOT_IMAGES and not is_image(chosen.sop_class_uid, one.modality):
+            later.append(chosen)
+        else:
+            yield chosen
+    yield from later
+
+
+def _size(match: InstanceMatch) -> tuple[bool, int, bool, int, str]:
+    known = match.rows is not None and match.columns is not None
+    pixels = (match.rows or 0) * (match.columns or 0) * (match.number_of_frames or 1) if known else 0
+    number = match.instance_number
+    return not known, pixels, number is None, number or 0, match.sop_instance_uid
+
+
+def _fetch(server: Server, settings: Settings, instance: InstanceMatch) -> Dataset:
+    keys = Dataset()
+    keys.QueryRetrieveLevel = "IMAGE"
+    keys.StudyInstanceUID = instance.study_instance_uid
+    keys.SeriesInstanceUID = instance.series_instance_uid
+    keys.SOPInstanceUID = instance.sop_instance_uid
+    fetch = _move if server.retrieve is Retrieve.MOVE else _get
+    return _header(fetch(server, settings, instance, keys))
+
+
+def _get(server: Server, settings: Settings, instance: InstanceMatch, keys: Dataset) -> BytesIO:
+    """C-GET (PS3.4 C.4.3): the instance comes on the same association, in which we are SCP of its class."""
+    received: list[BytesIO] = []
+
+    def on_store(event: Any) -> int:  # pynetdicom's Event sets its attributes dynamically
+        if str(event.request.AffectedSOPInstanceUID) != instance.sop_instance_uid:
+            return 0x0124  # not authorized: nobody asked for it
+        received.append(BytesIO(event.encoded_dataset()))
+        return 0x0000
+
+    model = StudyRootQueryRetrieveInformationModelGet
+    storage = _storage_contexts(instance.sop_class_uid)
+    classes = dict.fromkeys(str(context.abstract_syntax) for context in storage)
+    association = associate(
+        server,
+        settings,
+        [build_context(model), *storage],
+        ext_neg=[build_role(UID(uid), scp_role=True) for uid in classes],
+        evt_handlers=[(evt.EVT_C_STORE, on_store)],
+    )
+    with association as established:
+        status = _final_status(established, "C-GET", lambda: established.send_c_get(keys, model))
+    if not received:
+        raise RetrieveFailed(f"The PACS ended the C-GET without sending the instance (status {status}).")
+    return received[0]
+
+
+def _move(server: Server, settings: Settings, instance: InstanceMatch, keys: Dataset) -> BytesIO:
+    """C-MOVE (PS3.4 C.4.2) to ourselves."""
+    model = StudyRootQueryRetrieveInformationModelMove
+    with listening(server, settings) as listener, listener.expect(instance.sop_instance_uid) as inbox:
+        with associate(server, settings, [build_context(model)]) as established:
+            status = _final_status(
+                established, "C-MOVE", lambda: established.send_c_move(keys, settings.ae_title, model)
+            )
+        try:
+            part10 = inbox.get(timeout=5 if status == "0x0000" else 0).part10
+        except queue.Empty:
+            unknown = " It does not know our AE title as a destination." if status == "0xA801" else ""
+            text = f"The PACS ended the C-MOVE without sending us the instance (status {status}).{unknown}"
+            raise RetrieveFailed(text) from None
+    assert part10 is not None
+    return part10
+
+
+def _final_status(association: Association, service: str, send: Any) -> str:
+    try:
+        *_, (status, _identifier) = send()
+    except (RuntimeError, ValueError):
+        raise RetrieveFailed(f"The PACS does not allow {service}, or the association was lost.") from None
+    if "Status" not in status:
+        raise RetrieveFailed(f"The PACS did not answer the {service}: the association was lost or timed out.")
+    return f"0x{status.Status:04X}"
+
+
+def _storage_contexts(sop_class_uid: str) -> list[PresentationContext]:
+    """Contexts to receive in, beside one for the C-GET itself.
+
+    A context accepts one syntax; with one context per syntax the PACS sends the instance as it holds it.
+    """
+    if sop_class_uid:
+        return [build_context(sop_class_uid, syntax) for syntax in RECEIVABLE]
+    contexts = []
+    for uid in SOURCE_CLASSES:
+        contexts += [build_context(uid, list(UNCOMPRESSED)), build_context(uid, list(COMPRESSED))]
+    return contexts[: MAX_CONTEXTS - 1]
+
+
+def _header(part10: BytesIO) -> Dataset:
+    try:
+        header = dcmread(part10, stop_before_pixels=True, force=True)
+        for tag in [tag for tag in header.keys() if tag in _BULK or tag >= 0x7FE00000]:  # noqa: SIM118  # raw keys
+            del header[tag]
+        return header
+    except Exception:  # noqa: BLE001  # whatever foreign bytes make pydicom raise; its text may hold values
+        raise RetrieveFailed("The instance that the PACS sent cannot be read.") from None
+
+
+def _check_identity(header: Dataset, study: StudyMatch) -> None:
+    found = (str(header.get("StudyInstanceUID", "")).strip(" \0"), str(header.get("PatientID", "") or "").strip(" \0"))
+    if found != (study.study_instance_uid, study.patient_id):
+        raise IdentityMismatch(
+            "The instance that the PACS sent names another study or patient than its own query answer.",
+            next_step="Ask the PACS administrator to look at the study.",
+        )

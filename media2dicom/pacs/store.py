@@ -1,0 +1,194 @@
+"""C-STORE of prepared instances over one association, every status judged (PS3.4 B.2.3).
+
+The same bytes as in the cache go out: nothing is transcoded here (the caller asks `accepted_syntaxes` first).
+Whether a stored instance is really there is asked by verify.py; retries are the caller's (tasks/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext, build_context
+
+from media2dicom.errors import (
+    NoPresentationContext,
+    PacsError,
+    PacsUnreachable,
+    StoreFailed,
+    StoreFailedTransient,
+    StoreUncertain,
+)
+from media2dicom.model import Instance
+from media2dicom.pacs.associations import MAX_CONTEXTS, close_association, open_association, place
+from media2dicom.pacs.streaming import SendInterrupted, stream_files
+from media2dicom.settings import Server, Settings
+
+DUPLICATE: Final = 0x0111  # duplicate SOP Instance (PS3.7 C.5.7)
+
+_WARNINGS: Final = {
+    0xB000: "coercion of data elements",
+    0xB006: "elements discarded",
+    0xB007: "data set does not match SOP Class",
+}
+_FAILURES: Final = {
+    0x0117: "invalid SOP Instance UID",
+    0x0122: "SOP Class not supported",
+    0x0124: "not authorized",
+    0x0211: "unrecognized operation",
+    0x0213: "resource limitation",
+}
+
+
+@dataclass(frozen=True)
+class SendResult:
+    """What one C-STORE came to. `error` is None when the PACS says that it has the instance: still to be verified."""
+
+    instance: Instance
+    status: int | None  # None: no answer
+    error: PacsError | None = None
+    warning: str | None = None
+    duplicate: bool = False  # the PACS says that it had the SOP Instance UID before: verify decides
+
+
+class StoreSession:
+    """One association for a batch of instances; made anew for the next instance when it is lost.
+
+    Entering raises what `associate` raises. `send` never raises for what the network or the PACS does.
+    """
+
+    def __init__(self, server: Server, settings: Settings, instances: Iterable[Instance]) -> None:
+        self._server, self._settings = server, settings
+        self._contexts = _contexts(instances)
+        self._association: Association | None = None
+        self._accepted: Mapping[str, frozenset[str]] = {}
+
+    def __enter__(self) -> Self:
+        self._connect()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        association, self._association = self._association, None
+        if association is None:
+            return
+        if kind is None:
+            close_association(association)
+        elif association.is_established:
+            association.abort()
+
+    def accepted_syntaxes(self, sop_class_uid: str) -> set[str]:
+        """The transfer syntaxes that the PACS accepts for a class; empty when it takes none.
+
+        A file in another syntax is to be transcoded before `send`.
+        """
+        return set(self._accepted.get(sop_class_uid, ()))
+
+    def send(self, instance: Instance, path: Path | None = None) -> SendResult:
+        """Send one instance: its own file, or the transcoded one at `path`.
+
+        The syntax is the one that the file's meta information names. Errors in the result: StoreFailedTransient (not
+        sent, or a status that may pass), StoreUncertain (sent, no answer), StoreFailed, NoPresentationContext, and
+        what `associate` raises when the association had to be made anew.
+        """
+        path = path or instance.path
+        try:
+            association = self._alive()
+        except PacsError as error:
+            return SendResult(instance, None, error)
+        where, timeouts = place(self._server), self._settings.timeouts
+        try:
+            size_bytes = path.stat().st_size
+        except OSError as error:
+            reason = f"The prepared file cannot be read ({error.strerror}); nothing was sent."
+            return SendResult(instance, None, StoreFailedTransient(reason))
+        association.dimse_timeout = timeouts.store_floor + size_bytes / timeouts.store_bytes_per_s
+        try:
+            answer = association.send_c_store(path)
+        except ValueError:  # raised before anything is sent: no context for this class and syntax
+            accepted = ", ".join(sorted(self.accepted_syntaxes(instance.sop_class_uid))) or "none"
+            text = f"{where} does not accept the file's transfer syntax for its storage class (accepted: {accepted})."
+            return SendResult(instance, None, NoPresentationContext(text))
+        except (AttributeError, RuntimeError) as error:  # raised before anything is sent: see send_c_store
+            reason = "the prepared file is not a complete Part 10 file" if isinstance(error, AttributeError) else "lost"
+            self._drop()
+            return SendResult(instance, None, StoreFailedTransient(f"{where}: nothing was sent ({reason})."))
+        except (OSError, EOFError) as error:  # SendInterrupted among them
+            self._drop()
+            reason = str(error) if isinstance(error, SendInterrupted) else "the prepared file could not be read"
+            return SendResult(instance, None, StoreUncertain(f"{where}: {reason} in mid send."))
+        if "Status" not in answer:
+            self._drop()
+            text = f"{where} did not answer: the association ended or timed out after the send began."
+            return SendResult(instance, None, StoreUncertain(text))
+        return judge(instance, int(answer.Status), where)
+
+    def _alive(self) -> Association:
+        if self._association is None or not self._association.is_established:
+            self._connect()
+        assert self._association is not None
+        return self._association
+
+    def _connect(self) -> None:
+        self._drop()
+        if not self._contexts:
+            raise PacsUnreachable("There is nothing to send.")
+        association = open_association(self._server, self._settings, self._contexts)
+        stream_files(association)
+        accepted: dict[str, set[str]] = {}
+        for context in association.accepted_contexts:
+            accepted.setdefault(str(context.abstract_syntax), set()).update(map(str, context.transfer_syntax))
+        self._accepted = {sop_class: frozenset(syntaxes) for sop_class, syntaxes in accepted.items()}
+        self._association = association
+
+    def _drop(self) -> None:
+        """End an association that can no longer be trusted to be in step."""
+        association, self._association = self._association, None
+        if association is not None and association.is_established:
+            association.abort()
+
+
+def judge(instance: Instance, status: int, where: str) -> SendResult:
+    """What a C-STORE status means (PS3.4 B.2.3, PS3.7 C)."""
+    if status == 0x0000:
+        return SendResult(instance, status)
+    if status == DUPLICATE:
+        return SendResult(instance, status, duplicate=True)
+    if status & 0xF000 == 0xB000 or status in {0x0001, 0x0107, 0x0116}:  # warning class (PS3.7 C.4)
+        words = _WARNINGS.get(status, "warning")
+        return SendResult(instance, status, warning=f"The PACS stored it with a warning: 0x{status:04X} ({words}).")
+    if status & 0xFF00 == 0xA700 or status == 0x0213:
+        text = f"{where} is out of resources: status 0x{status:04X}."
+        return SendResult(instance, status, StoreFailedTransient(text))
+    if status & 0xFF00 == 0xA900:
+        words = "data set does not match SOP Class"
+    elif status & 0xF000 == 0xC000:
+        words = "cannot understand"
+    else:
+        words = _FAILURES.get(status, "not in the standard for C-STORE")
+    return SendResult(instance, status, StoreFailed(f"{where} refuses the instance: status 0x{status:04X} ({words})."))
+
+
+def _contexts(instances: Iterable[Instance]) -> list[PresentationContext]:
+    """Per SOP class one context per file syntax, and the uncompressed ones that a file may be transcoded to.
+
+    A context accepts one syntax only, so a class whose files are Explicit VR LE has Implicit VR LE apart.
+    """
+    own: dict[str, list[str]] = {}
+    for instance in instances:
+        syntaxes = own.setdefault(instance.sop_class_uid, [])
+        if instance.transfer_syntax_uid not in syntaxes:
+            syntaxes.append(instance.transfer_syntax_uid)
+    contexts = []
+    for sop_class_uid, syntaxes in own.items():
+        contexts += [build_context(sop_class_uid, syntax) for syntax in syntaxes]
+        native = [uid for uid in (ExplicitVRLittleEndian, ImplicitVRLittleEndian) if uid not in syntaxes]
+        if native:
+            contexts.append(build_context(sop_class_uid, list(native)))
+    return contexts[:MAX_CONTEXTS]

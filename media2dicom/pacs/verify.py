@@ -1,0 +1,93 @@
+"""Is it there? C-FIND by SOP Instance UID, and storage commitment before it where the server has it.
+
+What follows from a verdict (STORED, send again, CONFLICT) is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from pynetdicom.association import Association
+
+from media2dicom.errors import CellRefused, PacsError, QueryFailed, SeveralStudies, StudyNotFound
+from media2dicom.model import Instance
+from media2dicom.pacs import commitment
+from media2dicom.pacs.query import InstanceMatch, find_images, find_sop_instance, find_study, query_association
+from media2dicom.settings import Server, Settings, Verify
+
+
+class Verdict(StrEnum):
+    FOUND = "FOUND"  # exactly once, in the right patient, study and series
+    ABSENT = "ABSENT"
+    ELSEWHERE = "ELSEWHERE"  # several, or under another patient, study, series or class
+    UNKNOWN = "UNKNOWN"  # the question failed
+
+
+def verify(server: Server, settings: Settings, instances: Iterable[Instance], *, patient_id: str) -> dict[str, Verdict]:
+    """A verdict for each SOP Instance UID. Never raises for what the network or the PACS does.
+
+    With `server.verify` "commitment" the PACS is asked to commit first and its refusals count; FOUND always needs
+    the C-FIND, because a commitment does not say under which patient the instance is.
+    """
+    instances = list(instances)
+    verdicts = {instance.sop_instance_uid: Verdict.UNKNOWN for instance in instances}
+    refused: frozenset[str] = frozenset()
+    if server.verify is Verify.COMMITMENT and instances:
+        refused = commitment.request(server, settings, instances).failed
+    remaining = instances
+    for _ in range(2):  # once more when the association was lost under the questions
+        try:
+            with query_association(server, settings) as association:
+                for instance in list(remaining):
+                    verdicts[instance.sop_instance_uid] = _ask(association, instance, patient_id)
+                    remaining = [other for other in remaining if other is not instance]
+        except PacsError:
+            continue
+        break
+    for uid in refused:
+        if verdicts.get(uid) is Verdict.FOUND:
+            verdicts[uid] = Verdict.UNKNOWN  # two answers that contradict each other prove nothing
+    return verdicts
+
+
+def _ask(association: Association, instance: Instance, patient_id: str) -> Verdict:
+    """Raises QueryFailed when the association is lost."""
+    study, series = instance.study_instance_uid, instance.series_instance_uid
+    relational_failed = False
+    try:
+        matches = find_sop_instance(association, instance.sop_instance_uid)
+    except QueryFailed:
+        if not association.is_established:
+            raise
+        matches, relational_failed = [], True
+    except CellRefused:  # no UID at all: cannot be stored anywhere
+        return Verdict.UNKNOWN
+    if not matches:
+        # Some PACS refuse, or answer with nothing, a query without its study and series (PS3.4 C.4.1.2.2.1).
+        try:
+            matches = find_images(association, study, series, instance.sop_instance_uid)
+        except QueryFailed:
+            if not association.is_established:
+                raise
+            return Verdict.UNKNOWN
+    if not matches:
+        return Verdict.UNKNOWN if relational_failed else Verdict.ABSENT
+    if len(matches) > 1:
+        return Verdict.ELSEWHERE
+    try:
+        # A PACS need not return a patient's keys at IMAGE level (PS3.4 C.4.1.3.1.1): then its study tells.
+        found_id = matches[0].patient_id or find_study(association, study_instance_uid=study).patient_id
+    except SeveralStudies:
+        return Verdict.ELSEWHERE
+    except StudyNotFound:
+        return Verdict.UNKNOWN
+    return Verdict.FOUND if _agrees(matches[0], instance) and found_id == patient_id.strip(" ") else Verdict.ELSEWHERE
+
+
+def _agrees(match: InstanceMatch, instance: Instance) -> bool:
+    return (
+        match.study_instance_uid == instance.study_instance_uid
+        and match.series_instance_uid == instance.series_instance_uid
+        and match.sop_class_uid in {"", instance.sop_class_uid}
+    )
