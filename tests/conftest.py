@@ -1,0 +1,35 @@
+"""Fixtures that several folders share, and the last line that counts the tests skipped for a missing peer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from media2dicom.settings import Settings
+from tests import peers
+
+
+@pytest.fixture(scope="session", params=list(peers.PACS))
+def pacs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Peer]:
+    """Each PACS in turn, shared by the session: tests load studies of their own and leave the others alone."""
+    with peers.PACS[request.param](tmp_path_factory.mktemp(request.param) / "pacs") as running:
+        yield running
+
+
+@pytest.fixture
+def settings(pacs: peers.Peer, tmp_path: Path) -> Settings:
+    """Settings with `pacs` as the only server."""
+    return pacs.settings(tmp_path)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say as the very last line what was not tried."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return
+    missing = [report for report in reporter.stats.get("skipped", []) if peers.PEER_MISSING in str(report.longrepr)]
+    if missing:
+        reporter.write_line(f"{len(missing)} tests were skipped for a missing peer: {peers.HOW_TO_GET_PEERS}")
