@@ -250,7 +250,7 @@ def video_mode(value: str) -> VideoMode:
     """frames or cine."""
     folded = value.casefold()
     if folded == "native":
-        raise ValueRefused("native video objects are not made yet", "Write frames or cine.")
+        raise ValueRefused("this video mode is not built yet", "Write frames or cine.")
     try:
         return VideoMode(folded)
     except ValueError:
