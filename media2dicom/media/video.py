@@ -173,7 +173,7 @@ def _listed(path: Path, limits: Settings, *input_options: str) -> _Listing:
                 _take_header(listing, line)
             else:
                 _take_packet(listing, line)
-                if listing.end * listing.time_base - listing.displayed[0] * listing.time_base > limit_s:
+                if listing.displayed and (listing.end - listing.displayed[0]) * listing.time_base > limit_s:
                     raise MediaTooLarge(
                         f"The video is longer than {limits.max_video_hours:g} hours.",
                         next_step="Cut it into parts, or raise max_video_hours.",

@@ -1,0 +1,148 @@
+"""3D models: STL files in, a complete binary STL file out.
+
+A binary file is its own payload, after every number in it was looked at; a text file is converted (text_stl.py).
+Nothing here holds a file in memory. Units are what the row says; an STL has none. No repair of geometry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from media2dicom.errors import MediaDamaged, MediaTooLarge
+from media2dicom.media import HEAD_BYTES, is_binary_stl
+from media2dicom.media.payload import MediaPlan, Model, Payload
+from media2dicom.media.text_stl import RECORD, convert
+from media2dicom.model import Options, Units
+from media2dicom.settings import MEGABYTE, UPLOAD_LIMIT_BYTES, UPLOAD_LIMIT_MB, Settings
+
+_DATASET_BYTES: Final = 4_000  # everything but the model, about
+_HEADER_BYTES: Final = 84
+_RECORDS_AT_A_TIME: Final = 160_000  # 8 MB
+_MEASURED_BYTES: Final = 64 * MEGABYTE  # up to here a plan looks at the size of a binary model
+_MM: Final = {Units.MM: 1.0, Units.CM: 10.0, Units.M: 1000.0, Units.UM: 0.001}
+_PLAUSIBLE_MM: Final = (1.0, 2000.0)  # the longest side of what is printed or scanned of a person
+
+
+def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
+    """Binary: by the header, and the size of the model where that is quick. Text: an estimate from its beginning.
+
+    Raises MediaDamaged, MediaTooLarge.
+    """
+    size_bytes = path.stat().st_size
+    head = _head(path)
+    if is_binary_stl(head, size_bytes):
+        triangles = _triangles(head)
+        _check_limit(size_bytes)
+        certain = estimate = size_bytes
+        warnings = _size_warnings(path, triangles, options.units) if size_bytes <= _MEASURED_BYTES else ()
+    else:
+        _check_text(head, size_bytes)
+        certain, warnings = 0, ()
+        estimate = _HEADER_BYTES + RECORD.itemsize * _estimated_text_triangles(path, size_bytes)
+    return MediaPlan(
+        kind="mesh",
+        instances=1,
+        frames=0,
+        rows=None,
+        columns=None,
+        estimated_bytes=estimate + _DATASET_BYTES,
+        largest_instance_bytes=certain,
+        warnings=warnings,
+    )
+
+
+def open_payload(path: Path, options: Options, limits: Settings, work_folder: Path) -> Payload:
+    """The model as a binary file: the submitter's own, or a converted copy below work_folder.
+
+    Raises MediaDamaged (count and size disagree, not finite, not triangles, no triangle), MediaTooLarge,
+    CacheFailed.
+    """
+    size_bytes = path.stat().st_size
+    head = _head(path)
+    if is_binary_stl(head, size_bytes):
+        triangles = _triangles(head)
+        _check_limit(size_bytes)
+        _check_finite(path)
+        return Model(path, size_bytes, triangles)
+    _check_text(head, size_bytes)
+    converted, triangles = convert(path, work_folder)
+    return Model(converted, _HEADER_BYTES + RECORD.itemsize * triangles, triangles)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def _triangles(head: bytes) -> int:
+    triangles = int.from_bytes(head[80:84], "little")
+    if not triangles:
+        raise MediaDamaged("The STL file holds no triangle.")
+    return triangles
+
+
+def _check_limit(size_bytes: int) -> None:
+    if size_bytes > UPLOAD_LIMIT_BYTES:
+        raise MediaTooLarge(
+            f"The model has {size_bytes / MEGABYTE:,.0f} MB; the upload limit is {UPLOAD_LIMIT_MB:,} MB.",
+            next_step="Export it with fewer triangles.",
+        )
+
+
+def _check_text(head: bytes, size_bytes: int) -> None:
+    """Say what is wrong with a file that is no binary STL, unless it begins like a text one."""
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:5].lower() == b"solid" and b"\0" not in head:
+        return
+    if len(head) >= _HEADER_BYTES and b"\0" in head:
+        expected = _HEADER_BYTES + RECORD.itemsize * int.from_bytes(head[80:84], "little")
+        raise MediaDamaged(
+            f"The STL file has {size_bytes:,} bytes, but its count of triangles asks for {expected:,}: "
+            "it is cut off, or the count is wrong."
+        )
+    raise MediaDamaged("The file is neither a binary nor a text STL.")
+
+
+def _records(path: Path) -> Iterator[NDArray[Any]]:
+    """The triangles of a binary STL, some at a time. Read, not mapped: a file cut meanwhile must not kill us."""
+    with path.open("rb") as file:
+        file.seek(_HEADER_BYTES)
+        while chunk := file.read(_RECORDS_AT_A_TIME * RECORD.itemsize):
+            if len(chunk) % RECORD.itemsize:
+                raise MediaDamaged("The STL file changed while it was read.")
+            yield np.frombuffer(chunk, RECORD)
+
+
+def _check_finite(path: Path) -> None:
+    before = 0
+    for records in _records(path):
+        finite = np.isfinite(records["vertices"]).all(axis=(1, 2)) & np.isfinite(records["normal"]).all(axis=1)
+        if not finite.all():
+            raise MediaDamaged(
+                f"Triangle {before + int(finite.argmin()) + 1:,} of the STL file holds a number that is not finite."
+            )
+        before += len(records)
+
+
+def _size_warnings(path: Path, triangles: int, units: Units) -> tuple[str, ...]:
+    lowest, highest = np.full(3, np.inf), np.full(3, -np.inf)
+    for records in _records(path):
+        lowest = np.fmin(lowest, np.fmin.reduce(records["vertices"], axis=(0, 1)))
+        highest = np.fmax(highest, np.fmax.reduce(records["vertices"], axis=(0, 1)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        longest_mm = float((highest - lowest).max()) * _MM[units]
+    least, most = _PLAUSIBLE_MM
+    if least <= longest_mm <= most or not np.isfinite(longest_mm):
+        return ()
+    return (f"The model is {longest_mm:g} mm long if its units are {units}: check the column units.",)
+
+
+def _estimated_text_triangles(path: Path, size_bytes: int) -> int:
+    with path.open("rb") as file:
+        beginning = file.read(MEGABYTE)
+    facets = beginning.lower().count(b"endfacet")
+    return max(1, facets * size_bytes // len(beginning))
