@@ -107,7 +107,7 @@ class SourceStudy:
 
     study_instance_uid: str
     header_path: Path  # Part 10 file without Pixel Data
-    number_of_series: int = 0
+    image_modality: str | None = None  # of an image series, when the instance is no image
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,11 @@
+"""The durable record of rows, instances and attempts (SQLAlchemy: SQLite by default, PostgreSQL by URL).
+
+The ledger is the truth; Prefect shows and steers. Every change is committed before the work that relies on it:
+rows before any work, PREPARED after the files are on disk, SENDING before a byte goes out. Holds patient data
+(the rows as submitted): its file is readable by its owner alone. How rows move on is decided in `steps/`.
+"""
+
+from media2dicom.ledger.book import Ledger
+from media2dicom.ledger.records import SETTLED, Entry, LedgerInstance, LedgerRow, Run
+
+__all__ = ["SETTLED", "Entry", "Ledger", "LedgerInstance", "LedgerRow", "Run"]

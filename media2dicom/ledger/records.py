@@ -1,0 +1,147 @@
+"""What the ledger gives back, and how it is written down."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter
+from sqlalchemy.engine import RowMapping
+
+from media2dicom.model import Instance, Outcome, Row, Status
+
+ROW_JSON: Final = TypeAdapter(Row)
+SETTLED: Final = frozenset({Status.STORED, Status.REFUSED, Status.CONFLICT, Status.SKIPPED})
+
+
+@dataclass(frozen=True)
+class LedgerInstance:
+    """An instance and how it stands with the PACS."""
+
+    instance: Instance
+    status: Status  # PREPARED, SENDING, UNCERTAIN, STORED, FAILED, CONFLICT
+    store_status: int | None
+    verified: str  # "", find, commitment
+    attempts: int
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """A row of a run as the ledger knows it."""
+
+    row_key: str
+    row_number: int
+    destination: str
+    row_id: str
+    media: str
+    row: Row | None
+    outcome: Outcome
+    warnings: tuple[str, ...]
+    study_key: str | None
+    identified_run: str | None
+    checked_run: str | None
+    stored_run: str | None
+    attempts: int
+    finished_at: str | None
+    instances: tuple[LedgerInstance, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        return self.outcome.status
+
+    @property
+    def is_open(self) -> bool:
+        """Whether work on this row may still succeed in this run."""
+        return self.row is not None and (
+            self.status not in SETTLED and (self.status != Status.FAILED or self.outcome.transient)
+        )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of a manifest as it enters the ledger."""
+
+    row_key: str
+    row_number: int
+    destination: str
+    row_id: str
+    media: str
+    row: Row | None
+    outcome: Outcome | None  # CHECKED, REFUSED or SKIPPED; None: a known row stays as it is
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    run_id: str
+    manifest: Path
+    manifest_sha256: str
+    server: str | None
+    started_at: str
+    finished_at: str | None
+    results: Path | None
+
+
+def outcome_values(outcome: Outcome) -> dict[str, object]:
+    return {
+        "status": outcome.status,
+        "code": outcome.code,
+        "message": outcome.message,
+        "next_step": outcome.next_step,
+        "transient": outcome.transient,
+    }
+
+
+def instance_values(instance: Instance) -> dict[str, object]:
+    return {
+        "number": instance.number,
+        "sop_instance_uid": instance.sop_instance_uid,
+        "sop_class_uid": instance.sop_class_uid,
+        "series_instance_uid": instance.series_instance_uid,
+        "study_instance_uid": instance.study_instance_uid,
+        "transfer_syntax_uid": instance.transfer_syntax_uid,
+        "path": str(instance.path),
+        "size_bytes": instance.size_bytes,
+    }
+
+
+def ledger_row(found: RowMapping) -> LedgerRow:
+    return LedgerRow(
+        row_key=found["row_key"],
+        row_number=found["row_number"],
+        destination=found["destination"],
+        row_id=found["row_id"],
+        media=found["media"],
+        row=ROW_JSON.validate_json(found["row"]) if found["row"] else None,
+        outcome=Outcome(
+            Status(found["status"]), found["code"], found["message"], found["next_step"], bool(found["transient"])
+        ),
+        warnings=tuple(json.loads(found["warnings"])),
+        study_key=found["study_key"],
+        identified_run=found["identified_run"],
+        checked_run=found["checked_run"],
+        stored_run=found["stored_run"],
+        attempts=found["attempts"],
+        finished_at=found["finished_at"],
+    )
+
+
+def ledger_instance(found: RowMapping) -> LedgerInstance:
+    return LedgerInstance(
+        instance=Instance(
+            sop_instance_uid=found["sop_instance_uid"],
+            sop_class_uid=found["sop_class_uid"],
+            series_instance_uid=found["series_instance_uid"],
+            study_instance_uid=found["study_instance_uid"],
+            transfer_syntax_uid=found["transfer_syntax_uid"],
+            path=Path(found["path"]),
+            size_bytes=found["size_bytes"],
+            number=found["number"],
+        ),
+        status=Status(found["status"]),
+        store_status=found["store_status"],
+        verified=found["verified"],
+        attempts=found["attempts"],
+    )

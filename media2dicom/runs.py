@@ -1,0 +1,245 @@
+"""A run of a manifest: begin it (every row into the ledger), cut it into batches, finish it (results, summary).
+
+The steps in between are in `steps/`; in which order and how often they run is the flows' and tasks' matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from media2dicom.errors import AlreadyRunning, Media2DicomError
+from media2dicom.ledger import Entry, LedgerRow, Run
+from media2dicom.manifest.keys import row_key
+from media2dicom.manifest.reading import read_manifest
+from media2dicom.manifest.report import Manifest, Problem
+from media2dicom.manifest.results import write_results
+from media2dicom.media import media_sha256
+from media2dicom.model import Batch, Outcome, Status
+from media2dicom.pacs.associations import echo
+from media2dicom.settings import Settings
+from media2dicom.steps.workbench import Workbench
+
+MAX_BATCH_ROWS = 32
+VISIBLE_BATCHES = 100  # a small manifest shows every row as a batch of its own
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows a retry takes: all that are not stored, or those of one status and cause."""
+
+    status: Status | None = None
+    cause: str | None = None
+
+    def takes(self, row: LedgerRow) -> bool:
+        return (
+            row.row is not None
+            and row.status not in {Status.STORED, Status.SKIPPED}
+            and self.status in (None, row.status)
+            and self.cause in (None, row.outcome.code)
+        )
+
+
+@contextmanager
+def manifest_lock(settings: Settings, manifest: Path) -> Iterator[None]:
+    """One run of a manifest at a time; the lock falls with its process. Raises AlreadyRunning."""
+    name = hashlib.sha256(str(manifest.resolve()).encode()).hexdigest()[:32]
+    folder = settings.data_dir / "locks"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FileLock(folder / f"{name}.lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise AlreadyRunning(f"{manifest.name} is being archived by another run.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def begin_run(bench: Workbench, manifest: Path, server_name: str | None, run_id: str) -> Manifest:
+    """Read the manifest and put every row of it into the ledger, before any work.
+
+    Raises ManifestUnusable, and ServerUnknown when a row has no destination and there is no server to take.
+    """
+    settings = bench.settings
+    found = read_manifest(manifest, media_roots=settings.media_roots, known_servers=settings.servers)
+    if server_name is not None or any(row.destination is None for row in found.rows):
+        server_name, _ = settings.server(server_name)
+    warnings = _warnings_by_row(found)
+    entries = [
+        Entry(
+            row_key=row_key(row, row.destination or server_name or ""),
+            row_number=row.row_number,
+            destination=row.destination or server_name or "",
+            row_id=row.row_id,
+            media=row.media,
+            row=row,
+            outcome=Outcome(Status.CHECKED),
+            warnings=warnings.get(row.row_number, ()),
+        )
+        for row in found.rows
+    ]
+    entries += [
+        Entry(one.key, one.row_number, "", one.row_id, one.media, None, one.outcome)
+        for one in (*found.refused, *found.skipped)
+    ]
+    bench.ledger.begin_run(run_id, manifest.resolve(), media_sha256(manifest), server_name, entries)
+    return found
+
+
+def begin_retry(bench: Workbench, manifest: Path, run_id: str, selection: Selection) -> bool:
+    """Take up what the manifest's last run left, as the ledger has it: the media may be gone meanwhile.
+
+    False, and nothing done, when there is no run to take up or the sheet has changed since.
+    """
+    last = last_run(bench, manifest)
+    if last is None or not manifest.is_file() or media_sha256(manifest) != last.manifest_sha256:
+        return False
+    entries = [
+        Entry(
+            row_key=row.row_key,
+            row_number=row.row_number,
+            destination=row.destination,
+            row_id=row.row_id,
+            media=row.media,
+            row=row.row,
+            outcome=Outcome(Status.CHECKED) if selection.takes(row) else None,
+            warnings=row.warnings,
+        )
+        for row in bench.ledger.rows(last.run_id, with_instances=False)
+    ]
+    bench.ledger.begin_run(run_id, manifest.resolve(), last.manifest_sha256, last.server, entries)
+    return True
+
+
+def last_run(bench: Workbench, manifest: Path) -> Run | None:
+    return next(iter(bench.ledger.runs(manifest.resolve())), None)
+
+
+def _warnings_by_row(manifest: Manifest) -> dict[int, tuple[str, ...]]:
+    found: dict[int, list[str]] = {}
+    for problem in manifest.warnings:
+        found.setdefault(problem.row_number, []).append(_as_text(problem))
+    return {number: tuple(texts) for number, texts in found.items()}
+
+
+def _as_text(problem: Problem) -> str:
+    return f"{problem.where}: {problem.message}"
+
+
+def open_rows(bench: Workbench, run_id: str) -> list[LedgerRow]:
+    """The run's rows on which there is work."""
+    return [row for row in bench.ledger.rows(run_id, with_instances=False) if row.is_open]
+
+
+def refuse_unreachable_servers(bench: Workbench, run_id: str) -> dict[str, Media2DicomError]:
+    """C-ECHO every server of the open rows; rows of one that does not answer fail with its reason."""
+    rows = open_rows(bench, run_id)
+    unreachable: dict[str, Media2DicomError] = {}
+    for name in sorted({row.destination for row in rows}):
+        try:
+            echo(bench.settings.server(name)[1], bench.settings)
+        except Media2DicomError as error:
+            unreachable[name] = error
+    for row in rows:
+        if row.destination in unreachable:
+            bench.set_failure(row, unreachable[row.destination], status=Status.FAILED)
+    return unreachable
+
+
+def make_batches(bench: Workbench, run_id: str) -> list[Batch]:
+    """The open rows in batches of ceil(rows / 100), at most 32; rows of one server stay together."""
+    rows = sorted(open_rows(bench, run_id), key=lambda row: (row.destination, row.row_number))
+    size = min(MAX_BATCH_ROWS, -(-len(rows) // VISIBLE_BATCHES)) or 1
+    batches = []
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        first, last = part[0].row_number, part[-1].row_number
+        label = f"row {first}" if len(part) == 1 else f"rows {first}-{last}"
+        batches.append(Batch(run_id, tuple(row.row_key for row in part), label))
+    return batches
+
+
+# --- the end ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended. No patient data."""
+
+    run_id: str
+    manifest: Path
+    rows: int
+    by_cause: Mapping[tuple[Status, str], int]  # (status, error code or "") -> rows
+    already_stored: int  # stored by an earlier run: nothing was sent for them
+    results: Path | None
+
+    @property
+    def not_stored(self) -> int:
+        done = {Status.STORED, Status.SKIPPED}
+        return sum(count for (status, _), count in self.by_cause.items() if status not in done)
+
+    def __str__(self) -> str:
+        if not self.not_stored:
+            before = f", {self.already_stored} of them by an earlier run" if self.already_stored else ""
+            return f"All {self.rows} rows are stored or skipped{before}."
+        causes = ", ".join(
+            f"{count} {code or status.lower()}"
+            for (status, code), count in sorted(self.by_cause.items(), key=lambda item: -item[1])
+            if status not in {Status.STORED, Status.SKIPPED}
+        )
+        return f"{self.not_stored} of {self.rows} rows are not stored: {causes}."
+
+
+def default_results_path(manifest: Path) -> Path:
+    return manifest.with_name(f"{manifest.stem}.results.xlsx")
+
+
+def finish_run(bench: Workbench, run_id: str, manifest: Path, results: Path | None) -> Summary:
+    """Write the result workbook and close the run. Raises ResultsNotWritten; the outcomes are in the ledger anyway."""
+    rows = bench.ledger.rows(run_id)
+    path = results or default_results_path(manifest)
+    try:
+        write_results(manifest, path, {row.row_number: result_columns(row, run_id) for row in rows})
+    finally:
+        bench.ledger.finish_run(run_id, path if path.is_file() else None)
+    return summarise(bench, run_id, manifest, path)
+
+
+def summarise(bench: Workbench, run_id: str, manifest: Path, results: Path | None) -> Summary:
+    rows = bench.ledger.rows(run_id, with_instances=False)
+    causes = Counter((row.status, row.outcome.code or "") for row in rows)
+    before = sum(row.status == Status.STORED and row.stored_run != run_id for row in rows)
+    return Summary(run_id, manifest, len(rows), dict(causes), before, results)
+
+
+def result_columns(row: LedgerRow, run_id: str) -> dict[str, object]:
+    """The system's columns of the result workbook for one row."""
+    instances = row.instances
+    message = row.outcome.message
+    if row.status == Status.STORED and row.stored_run != run_id:
+        message = "Stored by an earlier run; nothing was sent."
+    warnings = " ".join(f"Warning: {warning}" for warning in row.warnings)
+    statuses = sorted({one.store_status for one in instances if one.store_status is not None})
+    verified = {one.verified for one in instances} if row.status == Status.STORED else set()
+    return {
+        "status": str(row.status),
+        "code": row.outcome.code,
+        "message": " ".join(part for part in (message, warnings) if part),
+        "next_step": row.outcome.next_step,
+        "series_instance_uid": " ".join(dict.fromkeys(one.instance.series_instance_uid for one in instances)),
+        "sop_instance_uids": [one.instance.sop_instance_uid for one in instances],
+        "instances": len(instances),
+        "dicom_bytes": sum(one.instance.size_bytes for one in instances),
+        "attempts": row.attempts,
+        "store_status": " ".join(f"0x{status:04X}" for status in statuses),
+        "verified": ("no" if "" in verified else " ".join(sorted(verified))) if verified else "no",
+        "finished_at": row.finished_at,
+    }

@@ -1,0 +1,40 @@
+"""Step 3: what would be sent is complete and within the limits. Nothing over the limit gets a byte sent."""
+
+from __future__ import annotations
+
+from media2dicom.errors import CacheFailed, Media2DicomError
+from media2dicom.ledger import LedgerRow
+from media2dicom.limits import refuse_over_limit, size_warning
+from media2dicom.model import Batch, Status
+from media2dicom.steps.workbench import Workbench
+
+
+def check(bench: Workbench, batch: Batch) -> int:
+    """Check the batch's prepared files; the number of rows that failed in a way that may pass."""
+    rows = [row for row in bench.open_rows(batch) if row.identified_run == batch.run_id and row.instances]
+    return sum(_check_row(bench, batch.run_id, row) for row in rows if row.checked_run != batch.run_id)
+
+
+def _check_row(bench: Workbench, run_id: str, row: LedgerRow) -> int:
+    try:
+        for one in row.instances:
+            refuse_over_limit(one.instance.size_bytes, row.media)
+            if one.status != Status.STORED:
+                _check_file(one.instance.path.stat().st_size, one.instance.size_bytes)
+    except Media2DicomError as error:
+        return bench.set_failure(row, error)
+    except OSError as error:
+        return bench.set_failure(row, CacheFailed(f"A prepared file cannot be read: {error.strerror}."))
+    largest = max(one.instance.size_bytes for one in row.instances)
+    if (warning := size_warning(largest, bench.settings.upload_size_warning_mb)) is not None:
+        bench.ledger.add_warnings(row.row_key, [warning])
+    bench.ledger.set_outcome(row.row_key, row.outcome, checked_run=run_id)
+    return 0
+
+
+def _check_file(found_bytes: int, written_bytes: int) -> None:
+    if found_bytes != written_bytes:
+        raise CacheFailed(
+            f"A prepared file has {found_bytes} bytes instead of {written_bytes}.",
+            next_step="Clear the cache (media2dicom cache clear) and run the manifest again.",
+        )

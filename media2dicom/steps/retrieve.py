@@ -1,0 +1,105 @@
+"""Step 1: find each row's study in the PACS, fetch its header once per study and run, confirm the patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from media2dicom.cache import atomic_write
+from media2dicom.dicom.uids import content_key
+from media2dicom.errors import DuplicateRow, IdentityMismatch, Media2DicomError
+from media2dicom.identity import confirm_identity
+from media2dicom.ledger import LedgerRow
+from media2dicom.manifest.keys import digest
+from media2dicom.model import Batch, Outcome, Row, SourceStudy, Status
+from media2dicom.pacs.query import find_study, query_association
+from media2dicom.pacs.retrieve import retrieve_source
+from media2dicom.settings import Server, Settings
+from media2dicom.steps.workbench import Workbench
+
+
+def retrieve(bench: Workbench, batch: Batch) -> int:
+    """Identify the batch's rows; the number of rows that failed in a way that may pass."""
+    rows = [row for row in bench.open_rows(batch) if row.identified_run != batch.run_id]
+    rows.sort(key=lambda row: (_study_key(row), row.row_number))
+    return sum(
+        _identify(bench, batch.run_id, study_key, list(of_study)) for study_key, of_study in groupby(rows, _study_key)
+    )
+
+
+def _study_key(row: LedgerRow) -> str:
+    """Names a study to fetch, as the row refers to it: opaque, it becomes a file's name."""
+    submitted = _submitted(row)
+    return digest("study", row.destination, submitted.study_instance_uid, submitted.accession_number)[:32]
+
+
+def _submitted(row: LedgerRow) -> Row:
+    if row.row is None:
+        raise ValueError("an open row was read from its manifest")
+    return row.row
+
+
+def _identify(bench: Workbench, run_id: str, study_key: str, rows: list[LedgerRow]) -> int:
+    try:
+        source, header = _source(bench, run_id, study_key, rows[0])
+    except Media2DicomError as error:
+        return sum(bench.set_failure(row, error) for row in rows)
+    return sum(_confirm(bench, run_id, study_key, source, header, row) for row in rows)
+
+
+def _confirm(
+    bench: Workbench, run_id: str, study_key: str, source: SourceStudy, header: Dataset, row: LedgerRow
+) -> int:
+    submitted = _submitted(row)
+    try:
+        confirm_identity(submitted, header)
+        content = content_key(source.study_instance_uid, submitted)
+        if (other := bench.ledger.claim_content(row, run_id, content)) is not None:
+            raise DuplicateRow(f"Row {other} files the same media into the same study.")
+    except Media2DicomError as error:
+        return bench.set_failure(row, error)
+    status = row.status if row.status == Status.UNCERTAIN else Status.IDENTIFIED
+    bench.ledger.set_outcome(row.row_key, Outcome(status), identified_run=run_id, study_key=study_key)
+    return 0
+
+
+def _source(bench: Workbench, run_id: str, study_key: str, row: LedgerRow) -> tuple[SourceStudy, Dataset]:
+    with bench.study_locks[f"{run_id}/{study_key}"]:
+        source = bench.ledger.source(run_id, study_key)
+        if source is None:
+            header, modality = fetch_source(bench.server(row), bench.settings, _submitted(row))
+            path = bench.cache.source(run_id, study_key)
+            with atomic_write(path) as file:
+                header.save_as(file, enforce_file_format=True)
+            source = SourceStudy(str(header.StudyInstanceUID), path, modality)
+            bench.ledger.put_source(run_id, study_key, source)
+    return source, dcmread(source.header_path)
+
+
+def fetch_source(server: Server, settings: Settings, row: Row) -> tuple[Dataset, str | None]:
+    """The header that the row's study lends, and the modality for images where the header is no image's.
+
+    Raises RowRefused (no study, several, patient differs) and PacsError. The patient ID is compared with the
+    query's answer before anything is retrieved.
+    """
+    with query_association(server, settings) as association:
+        study = find_study(
+            association, study_instance_uid=row.study_instance_uid, accession_number=row.accession_number
+        )
+    found = retrieve_source(server, settings, study)
+    if str(found.header.StudyInstanceUID) != study.study_instance_uid:
+        raise IdentityMismatch("The PACS sent an instance of another study than the one asked for.")
+    return found.header, found.image_modality
+
+
+def headers(bench: Workbench, run_id: str, rows: Iterable[LedgerRow]) -> dict[str, tuple[SourceStudy, Dataset]]:
+    """The fetched headers of these rows' studies, by study key."""
+    found: dict[str, tuple[SourceStudy, Dataset]] = {}
+    for key in {row.study_key for row in rows if row.study_key}:
+        source = bench.ledger.source(run_id, key)
+        if source is not None:
+            found[key] = (source, dcmread(source.header_path))
+    return found
