@@ -1,0 +1,66 @@
+"""What every task shares: the process's workbench, and how rows that may yet succeed become a retry."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from prefect.cache_policies import NO_CACHE
+from prefect.tasks import exponential_backoff
+
+from media2dicom.errors import Media2DicomError, is_transient
+from media2dicom.model import Batch
+from media2dicom.settings import Retries, load_settings
+from media2dicom.steps.workbench import Workbench, open_workbench
+
+_BENCHES: dict[str, Workbench] = {}
+_GUARD = threading.Lock()
+
+
+class RowsLeft(Media2DicomError):
+    """Rows of the batch failed in a way that may pass; their reasons are in the ledger."""
+
+    code = "rows-left"
+    transient = True
+    default_next_step = "Retry: the rows that are done are left alone."
+
+
+def workbench() -> Workbench:
+    """The workbench of the settings in force, opened once per process."""
+    settings = load_settings()
+    with _GUARD:
+        return _BENCHES.setdefault(settings.model_dump_json(), open_workbench(settings))
+
+
+def run_step(step: Callable[[Workbench, Batch], int], batch: Batch) -> None:
+    """Do the step; raise RowsLeft when trying again may help. Permanent failures end in the ledger, not here."""
+    if left := step(workbench(), batch):
+        raise RowsLeft(f"{left} of {len(batch.row_keys)} rows ({batch.label}) are left for another try.")
+
+
+def _may_pass(_task: Any, _run: Any, state: Any) -> bool:
+    """Prefect's question after a failed try: only what is transient is tried again."""
+    try:
+        state.result()
+    except Exception as error:  # noqa: BLE001 - the state's own exception, whatever it is
+        return is_transient(error)
+    return False
+
+
+def task_options(name: str) -> dict[str, Any]:
+    """Options of every step's task. Nothing is cached or persisted: the ledger knows what is done."""
+    return {
+        "name": name,
+        "task_run_name": name + " {batch.label}",
+        "cache_policy": NO_CACHE,
+        "persist_result": False,
+        "retry_condition_fn": _may_pass,
+        "retry_jitter_factor": 0.5,
+    }
+
+
+def retry_options(retries: Retries) -> dict[str, Any]:
+    """How often and how slowly, from the settings: doubling from `delay_s`."""
+    delays = exponential_backoff(retries.delay_s)(retries.attempts) if retries.attempts else None
+    return {"retries": retries.attempts, "retry_delay_seconds": delays}
