@@ -123,13 +123,15 @@ def _fill(
     sheet: Worksheet, places: Mapping[str, int], outcomes: Mapping[int, Mapping[str, object]], *, last_row: int
 ) -> None:
     for row_number in sorted(set(outcomes) | set(range(2, last_row + 1))):
-        outcome = outcomes.get(row_number)
-        if outcome is None and not any((row_number, column) in sheet._cells for column in places.values()):
-            continue
+        outcome = outcomes.get(row_number, {})
         for name, column in places.items():
-            # a row without an outcome is emptied: a STORED of an earlier result would be a lie
-            _put(_free_cell(sheet, row_number, column), _shown(name, (outcome or {}).get(name)))
-        _color(_free_cell(sheet, row_number, places["status"]), (outcome or {}).get("status"))
+            value = _shown(name, outcome.get(name))
+            # a row without an outcome is emptied, too: a STORED of an earlier result would be a lie
+            if value is not None or (row_number, column) in sheet._cells:
+                cell = _free_cell(sheet, row_number, column)
+                _put(cell, value)
+                if name == "status":
+                    _color(cell, value)
 
 
 def _shown(name: str, value: object) -> str | int | float | None:

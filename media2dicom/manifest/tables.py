@@ -142,11 +142,9 @@ def _read_text(path: Path) -> Table:
         text = text[hint.end() :]
     delimiter = hint[1] if hint else _delimiter(text)
     try:
-        width = max(
-            (len(record) for record in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)), default=0
-        )
-        records = sum(1 for _ in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-        if width * records > MAX_CELLS:
+        lengths = [len(record) for record in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
+        width = max(lengths, default=0)
+        if width * len(lengths) > MAX_CELLS:
             raise ManifestUnusable("The manifest has too many cells.", next_step="Cut it into several manifests.")
         frame = pd.read_csv(
             io.StringIO(text, newline=""),

@@ -7,6 +7,7 @@ bombs before anything large is laid out in memory. Cell values are read elsewher
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -97,15 +98,14 @@ def _sheet_parts(path: Path) -> dict[str, str]:
     """Worksheet name to its part in the archive, in the workbook's order."""
     reader = ExcelReader(path, read_only=True)
     try:
-        reader.read_manifest()
-        reader.read_workbook()
-        return {
-            sheet.name: relation.target
-            for sheet, relation in reader.parser.find_sheets()
-            if relation.Type.endswith(_WORKSHEET)
-        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # openpyxl names sheets whose part is missing; they are not listed then
+            reader.read_manifest()
+            reader.read_workbook()
+            sheets = list(reader.parser.find_sheets())
     finally:
         reader.archive.close()
+    return {sheet.name: relation.target for sheet, relation in sheets if relation.Type.endswith(_WORKSHEET)}
 
 
 class _Scanner:
