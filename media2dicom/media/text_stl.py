@@ -149,7 +149,7 @@ def _parsed(text: bytes, before: int) -> NDArray[Any]:
     return records
 
 
-def _numbers(text: bytes) -> NDArray[np.float64] | None:
+def _numbers(text: bytes) -> NDArray[Any] | None:
     """All numbers of a text; None when anything else is in it. The mark at the end shows that all was read."""
     try:
         numbers = np.fromstring(text + b" 1e304", dtype=np.float64, sep=" ")
@@ -157,8 +157,7 @@ def _numbers(text: bytes) -> NDArray[np.float64] | None:
         return None
     if not len(numbers) or numbers[-1] != _END_CHUNK:
         return None
-    coordinates: NDArray[np.float64] = numbers[:-1]
-    return coordinates
+    return numbers[:-1]
 
 
 def _require(sound: NDArray[np.bool_], before: int) -> None:
@@ -167,9 +166,9 @@ def _require(sound: NDArray[np.bool_], before: int) -> None:
         raise MediaDamaged(f"Facet {facet:,} of the STL file is not one whole triangle.")
 
 
-def _normals(vertices: NDArray[np.float32]) -> NDArray[np.float64]:
+def _normals(vertices: NDArray[np.float32]) -> NDArray[Any]:
     """Unit normals of triangles (n, 3, 3) by the right-hand rule; zero where there is none."""
     corners = vertices.astype(np.float64)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0)
+    return np.asarray(np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from media2dicom.settings import Settings
 from tests.real_media import ffmpeg, make_video, real_video
 
 SETTINGS = Settings()
+EXACT = "flags=bicubic+accurate_rnd+full_chroma_int"  # of swscale: its fast way is some levels off
 
 
 def opened(path: Path, options: Options | None = None, settings: Settings = SETTINGS) -> Pictures:
@@ -47,7 +47,7 @@ def pixels_of(picture: Picture) -> NDArray[np.uint8]:
 def all_frames(path: Path, rows: int, columns: int, matrix: str = "bt601") -> NDArray[np.uint8]:
     """A full decode of every displayed frame, the peer to compare with."""
     raw = ffmpeg(
-        *("-i", path, "-map", "0:V:0", "-fps_mode", "passthrough", "-vf", f"scale=in_color_matrix={matrix}"),
+        *("-i", path, "-map", "0:V:0", "-fps_mode", "passthrough", "-vf", f"scale=in_color_matrix={matrix}:{EXACT}"),
         *("-f", "rawvideo", "-pix_fmt", "rgb24", "-"),
     )
     return np.frombuffer(raw, np.uint8).reshape(-1, rows, columns, 3)
@@ -84,8 +84,8 @@ def test_instants_are_right_however_the_clip_is_made(tmp_path: Path, name: str) 
     path = make_video(tmp_path / "clip.mp4", rate="30000/1001", extra=CLIPS[name])
     everything = all_frames(path, 48, 64)
     frames = taken(path)
-    assert [frame.time_ms for frame in frames] == [0.0, 967.633, 1968.633, 2969.633]
-    for frame, number in zip(frames, (0, 29, 59, 89), strict=True):
+    assert [frame.time_ms for frame in frames] == [0.0, 967.633, 1968.633, 2969.633, 3970.633]
+    for frame, number in zip(frames, (0, 29, 59, 89, 119), strict=True):
         np.testing.assert_array_equal(pixels_of(frame), everything[number])
 
 
@@ -108,12 +108,27 @@ def test_variable_frame_rate_takes_the_frame_on_display(tmp_path: Path) -> None:
         *("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=10:duration=4", "-vf", keep, "-fps_mode", "vfr"),
         *("-c:v", "libx264", "-pix_fmt", "yuv420p", path),
     )
-    times = [0, 200, 200, 200, 1800, 2000, 2400, 2400, 2400, 3200]  # on display at 0, 0.4, 0.8 ... 3.6 s
     at = [k * 0.4 for k in range(10)]
     shown = [0, 1, 2, *range(18, 25), *range(32, 40)]
     wanted = [max(number for number in shown if number / 10 <= instant + 1e-9) * 100 for instant in at]
     assert [frame.time_ms for frame in taken(path, Options(frame_interval_s=0.4))] == sorted(set(wanted))
-    assert len(times) == len(wanted)
+
+
+def test_frames_closer_together_than_the_nominal_rate_all_come(tmp_path: Path) -> None:
+    path = tmp_path / "bursts.mp4"
+    ffmpeg(
+        *(
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=size=64x48:rate=10:duration=4",
+            "-vf",
+            "settb=1/1000,setpts='100*N-99*mod(N,5)'",
+        ),
+        *("-fps_mode", "vfr", "-enc_time_base", "1/1000", "-c:v", "libx264", "-bf", "0", "-use_editlist", "0", path),
+    )
+    bursts = [float(500 * burst + frame) for burst in range(8) for frame in range(5)]
+    assert [frame.time_ms for frame in taken(path, Options(frame_interval_s=0.0001))] == bursts
 
 
 def test_interval_shorter_than_the_frames_takes_each_frame_once(tmp_path: Path) -> None:
@@ -163,9 +178,9 @@ def test_five_thousand_frames_are_picked_in_one_pass(tmp_path: Path) -> None:
 def test_colour_follows_the_declared_matrix_and_range(tmp_path: Path, size: str, flags: list[str], matrix: str) -> None:
     path = tmp_path / "red.mp4"
     out_range = "pc" if "pc" in flags else "tv"
-    convert = f"scale=out_color_matrix={matrix}:out_range={out_range},format=yuv420p"
+    convert = f"scale={EXACT}:out_color_matrix={matrix}:out_range={out_range},format=yuv420p"
     ffmpeg(
-        *("-f", "lavfi", "-i", f"color=0xC82A64:size={size}:rate=5:duration=1", "-vf", convert),
+        *("-f", "lavfi", "-i", f"color=0xC82A64:size={size}:rate=5:duration=1,format=rgb24", "-vf", convert),
         *("-c:v", "libx264", "-qp", "4", *flags, path),
     )
     middle = pixels_of(taken(path)[0])[100, 100].astype(int)
@@ -204,7 +219,7 @@ def test_history_of_compression_is_told_by_the_codec(tmp_path: Path, codec: tupl
     history = taken(path)[0].lossy
     assert history is not None
     assert history.method == method
-    assert history.ratio == pytest.approx(64 * 48 * 3 * 50 / path.stat().st_size, rel=0.6)
+    assert 64 * 48 * 3 * 50 / path.stat().st_size < history.ratio < 500
 
 
 def test_sound_cover_and_data_streams_are_passed_over(tmp_path: Path) -> None:
@@ -243,7 +258,7 @@ def test_clip_that_was_cut_off_is_damaged(tmp_path: Path, flags: tuple[str, ...]
 def test_rot_within_the_clip_is_an_error_not_fewer_frames(tmp_path: Path) -> None:
     content = bytearray(real_video("carphone_pristine.mp4").read_bytes())
     middle = len(content) // 2
-    content[middle : middle + 4000] = bytes(4000)
+    content[middle : middle + 20_000] = np.random.default_rng(1).bytes(20_000)
     path = tmp_path / "rotten.mp4"
     path.write_bytes(content)
     with pytest.raises(MediaDamaged):
@@ -259,8 +274,8 @@ def test_playlist_named_mp4_opens_no_other_file(tmp_path: Path) -> None:
 
 
 def test_clip_whose_frames_change_size_is_refused(tmp_path: Path) -> None:
-    small = make_video(tmp_path / "small.h264", seconds=2)
-    large = make_video(tmp_path / "large.h264", seconds=2, size="128x96")
+    small = make_video(tmp_path / "small.h264", seconds=2, extra=["-bf", "0"])
+    large = make_video(tmp_path / "large.h264", seconds=2, size="128x96", extra=["-bf", "0"])
     both, path = tmp_path / "both.h264", tmp_path / "both.mp4"
     both.write_bytes(small.read_bytes() + large.read_bytes())
     ffmpeg("-r", "10", "-i", both, "-c", "copy", path)
@@ -300,8 +315,8 @@ def children() -> set[int]:
 
 
 @pytest.fixture
-def long_clip(tmp_path: Path) -> Iterator[Path]:
-    yield make_video(tmp_path / "long.mp4", seconds=60, size="320x240")
+def long_clip(tmp_path: Path) -> Path:
+    return make_video(tmp_path / "long.mp4", seconds=60, size="320x240")
 
 
 def test_decoder_is_stopped_when_the_pictures_are_left_early(long_clip: Path) -> None:
