@@ -5,6 +5,7 @@ Every peer is started on a free port, waited for with C-ECHO, and stopped by its
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -163,12 +164,14 @@ def scp(
     syntaxes: Sequence[str] = (*UNCOMPRESSED, *COMPRESSED),
     handlers: Sequence[Any] = (),
     maximum_associations: int = 10,
+    maximum_pdu_bytes: int = 16382,
     host: str = "127.0.0.1",
     tls: Any = None,
 ) -> Iterator[Peer]:
     """A Storage SCP that answers each C-STORE with a status, or with what a function makes of the event."""
     ae = AE("SCP")
     ae.maximum_associations = maximum_associations
+    ae.maximum_pdu_size = maximum_pdu_bytes
     ae.add_supported_context(Verification)
     for sop_class in classes or [str(context.abstract_syntax) for context in AllStoragePresentationContexts]:
         ae.add_supported_context(sop_class, list(syntaxes))
@@ -189,11 +192,8 @@ def tcp(serve: Callable[[socket.socket], None]) -> Iterator[Peer]:
     connections: list[socket.socket] = []
 
     def handle(connection: socket.socket) -> None:
-        with connection:
-            try:
-                serve(connection)
-            except OSError:
-                pass  # the other side went away, or the test is over
+        with connection, contextlib.suppress(OSError):  # the other side went away, or the test is over
+            serve(connection)
 
     def accept() -> None:
         while True:
@@ -217,12 +217,20 @@ def tcp(serve: Callable[[socket.socket], None]) -> Iterator[Peer]:
 
 
 @contextmanager
-def relay(peer: Peer, to_us: Callable[[bytes], bytes | None]) -> Iterator[Peer]:
-    """A proxy before a PACS: everything goes through; what comes back goes through `to_us`, None cuts the line."""
+def relay(peer: Peer, to_us: Callable[[bytes], bytes | None], *, bytes_per_s: float | None = None) -> Iterator[Peer]:
+    """A proxy before a PACS: everything goes through; what comes back goes through `to_us`, None cuts the line.
+
+    `bytes_per_s` makes a slow link of what goes to the PACS.
+    """
+
+    def slowly(data: bytes) -> bytes:
+        if bytes_per_s:
+            time.sleep(len(data) / bytes_per_s)  # what a slow link is
+        return data
 
     def serve(connection: socket.socket) -> None:
         with socket.create_connection((peer.host, peer.port)) as upstream:
-            forward = threading.Thread(target=_pump, args=(connection, upstream, bytes), daemon=True)
+            forward = threading.Thread(target=_pump, args=(connection, upstream, slowly), daemon=True)
             forward.start()
             _pump(upstream, connection, to_us)
             connection.shutdown(socket.SHUT_RDWR)
@@ -242,6 +250,24 @@ def _pump(source: socket.socket, target: socket.socket, change: Callable[[bytes]
         target.shutdown(socket.SHUT_WR)
     except OSError:
         return
+
+
+@contextmanager
+def draining_scp() -> Iterator[Peer]:
+    """Accepts the association, then reads everything and answers nothing."""
+    with scp() as real:
+
+        def serve(connection: socket.socket) -> None:
+            request = connection.recv(1 << 16)
+            with socket.create_connection((real.host, real.port)) as upstream:
+                upstream.sendall(request)
+                connection.sendall(upstream.recv(1 << 16))
+            buffer = bytearray(1 << 20)
+            while connection.recv_into(buffer):
+                pass
+
+        with tcp(serve) as front:
+            yield Peer("drain", front.port, real.ae_title, real.our_port)
 
 
 @contextmanager

@@ -160,6 +160,8 @@ def _fault(server: Server, association: Association, transport: Transport, acse_
         return PacsUnreachable(f"{where} aborted the association request.")
     if first:
         return PacsNotDicom(f"{where} answers, but not in DICOM.")
+    if server.tls is not None and isinstance(course.failure, ConnectionError):
+        return _connection_fault(where, server, ssl.SSLEOFError())
     if course.closed_by_peer or isinstance(course.failure, ConnectionError):
         return PacsNotDicom(f"{where} accepts the connection and closes it without a DICOM answer.")
     if server.tls is not None and isinstance(course.failure, TimeoutError):
@@ -178,7 +180,8 @@ def _rejection(where: str, result: int | None, source: int | None, reason: int |
 def _connection_fault(where: str, server: Server, failure: OSError | None) -> PacsError:
     match failure:
         case ssl.SSLError():
-            return TlsFailed(f"{where}: {_tls_cause(failure)}.")
+            own = server.tls is not None and server.tls.cert_file is not None
+            return TlsFailed(f"{where}: {_tls_cause(failure, own_certificate=own)}.")
         case socket.gaierror():
             return PacsUnreachable(f"{where}: the host name {server.host!r} cannot be resolved.")
         case TimeoutError():
@@ -216,9 +219,10 @@ _REASON_CAUSES: Final = {
 }
 
 
-def _tls_cause(error: ssl.SSLError) -> str:
+def _tls_cause(error: ssl.SSLError, *, own_certificate: bool) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _VERIFY_CAUSES.get(error.verify_code, f"its certificate is refused: {error.verify_message}")
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return "it closes the connection during the TLS handshake"
+        advice = "it may not accept our certificate" if own_certificate else "it may want a client certificate"
+        return f"it closes the connection during the TLS handshake; {advice} (cert_file, key_file)"
     return _REASON_CAUSES.get(error.reason or "", f"the TLS handshake failed ({error.reason or 'no reason'})")

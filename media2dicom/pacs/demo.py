@@ -33,6 +33,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 
 from media2dicom.pacs.demo_index import LEVELS, Index
 from media2dicom.pacs.syntaxes import COMPRESSED, OTHERS, UNCOMPRESSED
+from media2dicom.pacs.transport import SafeAE, start_server
 
 _SUCCESS: Final = 0x0000
 _PENDING: Final = 0xFF00
@@ -91,7 +92,7 @@ class DemoPacs:
     def start(self) -> None:
         """Listen. Raises OSError when the port or the folder cannot be had."""
         (self.folder / "instances").mkdir(parents=True, exist_ok=True)
-        ae = AE(self.ae_title)
+        ae = SafeAE(self.ae_title)
         ae.require_called_aet = True
         ae.maximum_associations = 32
         ae.maximum_pdu_size = 1 << 17
@@ -112,12 +113,11 @@ class DemoPacs:
         ]
         self._index = Index(self.folder / "index.sqlite")
         try:
-            listener = ae.start_server((self.host, self.port), block=False, evt_handlers=handlers)
+            listener = start_server(ae, (self.host, self.port), handlers)
         except OSError:
             self._index.close()
             self._index = None
             raise
-        assert listener is not None
         self.port = listener.server_address[1]
         self._ae = ae
 
@@ -242,7 +242,7 @@ class DemoPacs:
         return _SUCCESS, None
 
     def _report(self, calling: str, destination: tuple[str, int], report: Dataset) -> None:
-        ae = AE(self.ae_title)
+        ae = SafeAE(self.ae_title)
         ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = 10
         association = ae.associate(
             *destination,

@@ -24,6 +24,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 
 from media2dicom.errors import RetrieveFailed
 from media2dicom.pacs.syntaxes import RECEIVABLE
+from media2dicom.pacs.transport import start_server
 from media2dicom.settings import Server, Settings
 
 _REFUSED: Final = 0x0124  # not authorized (PS3.7 C.5.12)
@@ -138,7 +139,7 @@ def _start(address: str, settings: Settings) -> Listener:
         (evt.EVT_N_EVENT_REPORT, report_handler(listener)),
     ]
     try:
-        ae.start_server((address, settings.port), block=False, evt_handlers=handlers)
+        start_server(ae, (address, settings.port), handlers)
     except OSError as error:
         raise RetrieveFailed(
             f"Our own port {settings.port} cannot be listened on ({error.strerror}).",

@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID
-from pynetdicom import evt
+from pynetdicom import AllStoragePresentationContexts, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context, build_role
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at import from a table
@@ -27,7 +27,7 @@ from media2dicom.errors import IdentityMismatch, RetrieveFailed, SourceUnusable
 from media2dicom.pacs.associations import MAX_CONTEXTS, associate
 from media2dicom.pacs.listener import listening
 from media2dicom.pacs.query import InstanceMatch, SeriesMatch, StudyMatch, find_images, find_series, query_association
-from media2dicom.pacs.syntaxes import COMPRESSED, NOT_IMAGES, RECEIVABLE, SOURCE_CLASSES, UNCOMPRESSED, is_image
+from media2dicom.pacs.syntaxes import COMPRESSED, NOT_IMAGES, OTHERS, RECEIVABLE, SOURCE_CLASSES, UNCOMPRESSED, is_image
 from media2dicom.settings import Retrieve, Server, Settings
 
 OWN_MANUFACTURER: Final = "Media2DICOM"  # how our own results are known again
@@ -147,20 +147,21 @@ def _get(server: Server, settings: Settings, instance: InstanceMatch, keys: Data
         return 0x0000
 
     model = StudyRootQueryRetrieveInformationModelGet
-    storage = _storage_contexts(instance.sop_class_uid)
-    classes = dict.fromkeys(str(context.abstract_syntax) for context in storage)
-    association = associate(
-        server,
-        settings,
-        [build_context(model), *storage],
-        ext_neg=[build_role(UID(uid), scp_role=True) for uid in classes],
-        evt_handlers=[(evt.EVT_C_STORE, on_store)],
-    )
-    with association as established:
-        status = _final_status(established, "C-GET", lambda: established.send_c_get(keys, model))
-    if not received:
-        raise RetrieveFailed(f"The PACS ended the C-GET without sending the instance (status {status}).")
-    return received[0]
+    status = "none"
+    for storage in _proposals(instance.sop_class_uid):
+        classes = dict.fromkeys(str(context.abstract_syntax) for context in storage)
+        association = associate(
+            server,
+            settings,
+            [build_context(model), *storage],
+            ext_neg=[build_role(UID(uid), scp_role=True) for uid in classes],
+            evt_handlers=[(evt.EVT_C_STORE, on_store)],
+        )
+        with association as established:
+            status = _final_status(established, "C-GET", lambda: established.send_c_get(keys, model))
+        if received:
+            return received[0]
+    raise RetrieveFailed(f"The PACS ended the C-GET without sending the instance (status {status}).")
 
 
 def _move(server: Server, settings: Settings, instance: InstanceMatch, keys: Dataset) -> BytesIO:
@@ -191,17 +192,24 @@ def _final_status(association: Association, service: str, send: Any) -> str:
     return f"0x{status.Status:04X}"
 
 
-def _storage_contexts(sop_class_uid: str) -> list[PresentationContext]:
-    """Contexts to receive in, beside one for the C-GET itself.
+def _proposals(sop_class_uid: str) -> Iterator[list[PresentationContext]]:
+    """The storage contexts of one C-GET association after another, until the instance came.
 
-    A context accepts one syntax; with one context per syntax the PACS sends the instance as it holds it.
+    A context accepts one syntax; with one context per syntax the PACS sends the instance as it holds it. When the
+    PACS did not tell the class there are more classes than contexts: the likely ones first.
     """
     if sop_class_uid:
-        return [build_context(sop_class_uid, syntax) for syntax in RECEIVABLE]
-    contexts = []
-    for uid in SOURCE_CLASSES:
-        contexts += [build_context(uid, list(UNCOMPRESSED)), build_context(uid, list(COMPRESSED))]
-    return contexts[: MAX_CONTEXTS - 1]
+        yield [build_context(sop_class_uid, syntax) for syntax in RECEIVABLE]
+        return
+    most = MAX_CONTEXTS - 1  # one is the C-GET's own
+    likely = [
+        build_context(uid, list(syntaxes)) for uid in SOURCE_CLASSES for syntaxes in (UNCOMPRESSED, COMPRESSED + OTHERS)
+    ]
+    known = {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
+    rest = [build_context(uid, list(UNCOMPRESSED)) for uid in sorted(known - set(SOURCE_CLASSES))]
+    for contexts in (likely, rest):
+        for first in range(0, len(contexts), most):
+            yield contexts[first : first + most]
 
 
 def _header(part10: BytesIO) -> Dataset:

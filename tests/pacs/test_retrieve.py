@@ -1,0 +1,158 @@
+"""The representative instance: which one, its header, and that it is the right patient's."""
+
+from __future__ import annotations
+
+import copy
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+
+from media2dicom.errors import IdentityMismatch, PacsError, RetrieveFailed, SourceUnusable
+from media2dicom.pacs.query import StudyMatch, find_study, query_association
+from media2dicom.pacs.retrieve import retrieve_source
+from media2dicom.settings import Server, Settings
+from tests import peers
+from tests.pacs import studies
+
+
+def study_of(server: Server, settings: Settings, dataset: Dataset) -> StudyMatch:
+    with query_association(server, settings) as association:
+        return find_study(association, study_instance_uid=str(dataset.StudyInstanceUID))
+
+
+@pytest.mark.parametrize("retrieve", ["get", "move"])
+def test_header_comes_without_pixels(pacs: peers.Peer, settings: Settings, retrieve: str) -> None:
+    (image,) = pacs.load([studies.image()])
+    server = pacs.server(retrieve=retrieve)
+    source = retrieve_source(server, settings, study_of(server, settings, image))
+    assert source.header.SOPInstanceUID == image.SOPInstanceUID
+    assert source.header.PatientName == image.PatientName
+    assert source.header.file_meta.TransferSyntaxUID == image.file_meta.TransferSyntaxUID
+    assert "PixelData" not in source.header
+    assert source.image_modality is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MR_small.dcm",
+        "JPEG2000.dcm",
+        "JPEG-LL.dcm",
+        "MR_small_RLE.dcm",
+        "color3d_jpeg_baseline.dcm",
+        "test-SR.dcm",
+        "reportsi.dcm",
+        "rtplan.dcm",
+        "waveform_ecg.dcm",
+        "ExplVR_BigEnd.dcm",
+        "liver_1frame.dcm",
+    ],
+)
+def test_source_of_any_class_and_syntax_is_retrieved(pacs: peers.Peer, settings: Settings, name: str) -> None:
+    path = get_testdata_file(name, download=False)
+    if path is None:
+        pytest.skip(f"pydicom does not bring {name}")
+    template = get_testdata_file(name, read=True)
+    assert isinstance(template, Dataset)
+    if pacs.name == "dcmqrscp" and template.file_meta.TransferSyntaxUID.is_compressed:
+        pytest.skip("dcmqrscp takes no compressed syntax")
+    image = studies.image(template, StudyInstanceUID=generate_uid(), SeriesInstanceUID=generate_uid(), PatientID="ANY1")
+    pacs.load([image])
+    source = retrieve_source(pacs.server(), settings, study_of(pacs.server(), settings, image))
+    assert source.header.SOPInstanceUID == image.SOPInstanceUID
+    assert not {"PixelData", "WaveformData", "EncapsulatedDocument"} & set(source.header.dir())
+
+
+def test_image_comes_before_reports_and_own_results(pacs: peers.Peer, settings: Settings) -> None:
+    image = studies.image(SeriesNumber=9)
+    report = studies.image(image, SeriesInstanceUID=generate_uid(), SeriesNumber=1, Modality="SR")
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.11"
+    own = studies.image(image, SeriesInstanceUID=generate_uid(), SeriesNumber=2, Manufacturer="Media2DICOM")
+    known = studies.image(image, SeriesInstanceUID=generate_uid(), SeriesNumber=3)
+    pacs.load([report, own, known, image])
+    study = study_of(pacs.server(), settings, image)
+    for _ in range(2):  # always the same one
+        source = retrieve_source(pacs.server(), settings, study, not_series=[str(known.SeriesInstanceUID)])
+        assert source.header.SOPInstanceUID == image.SOPInstanceUID
+
+
+def test_own_result_serves_when_there_is_nothing_else(pacs: peers.Peer, settings: Settings) -> None:
+    (own,) = pacs.load([studies.image(Manufacturer="Media2DICOM")])
+    source = retrieve_source(pacs.server(), settings, study_of(pacs.server(), settings, own))
+    assert source.header.SOPInstanceUID == own.SOPInstanceUID
+
+
+def test_smallest_image_of_the_first_series_is_chosen(pacs: peers.Peer, settings: Settings) -> None:
+    large = studies.image(InstanceNumber=2)
+    small = studies.image(large, InstanceNumber=1, Rows=64, PixelData=bytes(64 * 128 * 2))
+    pacs.load([large, small])
+    source = retrieve_source(pacs.server(), settings, study_of(pacs.server(), settings, large))
+    assert source.header.SOPInstanceUID == small.SOPInstanceUID
+
+
+def test_instance_of_another_patient_than_the_query_said_is_refused(pacs: peers.Peer, settings: Settings) -> None:
+    (image,) = pacs.load([studies.image()])
+    study = study_of(pacs.server(), settings, image)
+    wrong = StudyMatch(study.study_instance_uid, "SOMEONE-ELSE", "", "", "")
+    with pytest.raises(IdentityMismatch) as caught:
+        retrieve_source(pacs.server(), settings, wrong)
+    assert "SOMEONE-ELSE" not in str(caught.value)
+    assert str(image.PatientID) not in str(caught.value)
+
+
+def test_study_without_instances_is_unusable(pacs: peers.Peer, settings: Settings) -> None:
+    with pytest.raises(SourceUnusable):
+        retrieve_source(pacs.server(), settings, StudyMatch(generate_uid(), "P", "", "", ""))
+
+
+def test_several_threads_move_at_once_through_one_listener(pacs: peers.Peer, settings: Settings) -> None:
+    images = pacs.load([studies.image() for _ in range(6)])
+    server = pacs.server(retrieve="move")
+    found = [study_of(server, settings, image) for image in images]
+    together = threading.Barrier(3)
+
+    def retrieve(study: StudyMatch) -> str:
+        together.wait(20)
+        return str(retrieve_source(server, settings, study).header.SOPInstanceUID)
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(retrieve, found)) == [image.SOPInstanceUID for image in images]
+
+
+def test_taken_port_is_named(pacs: peers.Peer, settings: Settings) -> None:
+    (image,) = pacs.load([studies.image()])
+    server = pacs.server(retrieve="move")
+    study = study_of(server, settings, image)
+    with (
+        socket.create_server(("0.0.0.0", settings.port)),
+        pytest.raises(RetrieveFailed, match=str(settings.port)),
+    ):
+        retrieve_source(server, settings, study)
+
+
+def test_unknown_move_destination_is_said(pacs: peers.Peer, settings: Settings) -> None:
+    (image,) = pacs.load([studies.image()])
+    stranger = settings.model_copy(update={"ae_title": "STRANGER"})
+    study = study_of(pacs.server(), settings, image)
+    with pytest.raises(PacsError):
+        retrieve_source(pacs.server(retrieve="move"), stranger, study)
+
+
+def test_nothing_but_the_instance_asked_for_is_taken(tmp_path: Path) -> None:
+    from media2dicom.pacs.listener import listening
+
+    with peers.demo_pacs(tmp_path / "demo") as demo:
+        settings = demo.settings(tmp_path)
+        wanted, unwanted = studies.image(), studies.image()
+        with listening(demo.server(), settings) as listener, listener.expect(str(wanted.SOPInstanceUID)) as inbox:
+            ourselves = peers.Peer("ourselves", settings.port, settings.ae_title, settings.port)
+            with pytest.raises(AssertionError, match="0x0124"):
+                ourselves.load([copy.deepcopy(unwanted)])
+            ourselves.load([wanted])
+            assert inbox.qsize() == 1
