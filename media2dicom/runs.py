@@ -18,7 +18,7 @@ from media2dicom.errors import AlreadyRunning, Media2DicomError
 from media2dicom.ledger import Entry, LedgerRow, Run
 from media2dicom.manifest.keys import row_key
 from media2dicom.manifest.reading import read_manifest
-from media2dicom.manifest.report import Manifest, Problem
+from media2dicom.manifest.report import Manifest, Problem, RefusedRow, SkippedRow
 from media2dicom.manifest.results import write_results
 from media2dicom.media import media_sha256
 from media2dicom.model import Batch, Outcome, Status
@@ -86,10 +86,8 @@ def begin_run(bench: Workbench, manifest: Path, server_name: str | None, run_id:
         )
         for row in found.rows
     ]
-    entries += [
-        Entry(one.key, one.row_number, "", one.row_id, one.media, None, one.outcome)
-        for one in (*found.refused, *found.skipped)
-    ]
+    set_aside: list[RefusedRow | SkippedRow] = [*found.refused, *found.skipped]
+    entries += [Entry(one.key, one.row_number, "", one.row_id, one.media, None, one.outcome) for one in set_aside]
     bench.ledger.begin_run(run_id, manifest.resolve(), media_sha256(manifest), server_name, entries)
     return found
 

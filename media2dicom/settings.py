@@ -136,6 +136,7 @@ class Settings(BaseSettings):
     max_video_hours: Annotated[float, Field(gt=0)] = 24
     max_video_frames: Annotated[int, Field(ge=1)] = 20_000  # of one row
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95  # where the project itself encodes baseline JPEG
+    parallel_batches: Annotated[int, Field(ge=1, le=64)] = 4  # of one run
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
 

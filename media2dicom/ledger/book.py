@@ -61,7 +61,7 @@ class Ledger:
                     manifest=str(manifest),
                     manifest_sha256=manifest_sha256,
                     server=server,
-                    started_at=_now(),
+                    started_at=datetime.now(UTC).isoformat(timespec="microseconds"),  # tells runs apart
                 )
             )
             entries = list(entries)

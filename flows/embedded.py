@@ -1,0 +1,118 @@
+"""A flow run from the command line. Prefect is set up before it is imported: quiet, private, out of the way.
+
+A PREFECT_API_URL in the environment is respected: then that server shows and records the run. Otherwise Prefect
+starts a temporary server of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.screens import progress
+from media2dicom.errors import (
+    AssociationRejected,
+    ManifestUnusable,
+    PacsBusy,
+    PacsNotDicom,
+    PacsUnreachable,
+    TlsFailed,
+)
+from media2dicom.ledger import LedgerRow
+from media2dicom.model import Status
+from media2dicom.runs import Selection, Summary, last_run, manifest_lock, summarise
+from media2dicom.settings import Settings
+from media2dicom.steps.workbench import open_workbench
+
+_DEFAULTS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    # The outcome table says what a person needs; Prefect's own lines stay in its run logs.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "media2dicom",
+    "PREFECT_LOGGING_COLORS": "false",
+}
+
+
+def prepare(settings: Settings) -> None:
+    """Set what is not set yet. To be called before the first import of Prefect."""
+    if "PREFECT_API_URL" not in os.environ:
+        home = settings.data_dir / "prefect"
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.environ.setdefault("PREFECT_HOME", str(home))
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def _quick_flows() -> Iterator[None]:
+    """No heartbeat thread: it costs every flow a second at its end, and no automation watches this process."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
+
+
+_NO_ANSWER = {error.code for error in (AssociationRejected, PacsBusy, PacsNotDicom, PacsUnreachable, TlsFailed)}
+
+
+@dataclass(frozen=True)
+class Archived:
+    """How a run from the command line ended."""
+
+    rows: list[LedgerRow]
+    summary: Summary
+
+    @property
+    def no_pacs_answered(self) -> bool:
+        """Nothing was stored, and the only thing that kept rows from it was a PACS that could not be reached."""
+        tried = [row for row in self.rows if row.status not in {Status.REFUSED, Status.SKIPPED}]
+        tried = [row for row in tried if not (row.status == Status.STORED and row.stored_run != self.summary.run_id)]
+        return bool(tried) and all(row.outcome.code in _NO_ANSWER for row in tried)
+
+
+def archive(
+    settings: Settings,
+    manifest: Path,
+    server: str | None,
+    results: Path | None,
+    retry: Selection | None,
+    *,
+    console: Console,
+) -> Archived:
+    """Run the flow archive-manifest in this process, showing progress.
+
+    Raises ManifestUnusable, AlreadyRunning, SettingsError; how the rows ended is in the result.
+    """
+    if not manifest.is_file():
+        raise ManifestUnusable(f"{manifest}: there is no such file.")
+    if server is not None or not settings.servers:
+        settings.server(server)  # before the long start of Prefect
+    with manifest_lock(settings, manifest):
+        pass
+    bench = open_workbench(settings)
+    before = last_run(bench, manifest)
+
+    def counts() -> Mapping[Status, int]:
+        now = last_run(bench, manifest)
+        started = now is not None and (before is None or now.run_id != before.run_id)
+        return bench.ledger.counts(now.run_id) if now is not None and started else {}
+
+    prepare(settings)
+    with progress(console, f"Archiving {manifest.name}", counts):
+        from flows.archive_manifest import archive_manifest
+
+        with _quick_flows():
+            state = archive_manifest(manifest, server, results, retry, return_state=True)
+    now = last_run(bench, manifest)
+    if now is None or (before is not None and now.run_id == before.run_id) or now.finished_at is None:
+        state.result()  # raises what ended the flow
+        raise RuntimeError(f"the flow ended as {state.name} without a run in the ledger")
+    rows = bench.ledger.rows(now.run_id)
+    return Archived(rows, summarise(bench, now.run_id, manifest, now.results))

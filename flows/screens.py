@@ -1,0 +1,132 @@
+"""What people see on the terminal: progress, outcome tables, plans. Rows are shown without patient data."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from media2dicom.ledger import Ledger, LedgerRow, Run
+from media2dicom.limits import megabytes
+from media2dicom.manifest.report import Severity
+from media2dicom.model import Status
+from media2dicom.planning import Plan
+from media2dicom.runs import Summary
+
+_STYLES = {
+    Status.STORED: "green",
+    Status.SKIPPED: "dim",
+    Status.REFUSED: "dark_orange",
+    Status.FAILED: "red",
+    Status.CONFLICT: "bold magenta",
+    Status.UNCERTAIN: "yellow",
+}
+_MAX_ROWS = 200  # longer tables help nobody on a terminal: the result workbook has them all
+
+
+def status_text(status: Status) -> Text:
+    return Text(str(status), style=_STYLES.get(status, "cyan"))
+
+
+@contextmanager
+def progress(console: Console, title: str, counts: Callable[[], Mapping[Status, int]]) -> Iterator[None]:
+    """A live line with rows done and how they ended, read from the ledger while the block works."""
+    stop = threading.Event()
+    columns = (
+        *(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+        *(TextColumn("{task.fields[states]}"), TimeElapsedColumn()),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None, states="starting")
+
+        def watch() -> None:
+            while not stop.wait(0.2):
+                found = counts()
+                if found:
+                    done = sum(n for status, n in found.items() if status in _STYLES)
+                    states = ", ".join(f"{count} {status.lower()}" for status, count in sorted(found.items()))
+                    bar.update(task, total=sum(found.values()), completed=done, states=states)
+
+        watcher = threading.Thread(target=watch, name="progress", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            watcher.join()
+
+
+def show_rows(console: Console, rows: list[LedgerRow], run_id: str) -> None:
+    table = Table(title=None, header_style="bold", show_lines=False)
+    for title, options in (
+        ("row", {"justify": "right"}),
+        ("media", {"overflow": "fold"}),
+        ("status", {}),
+        ("instances", {"justify": "right"}),
+        ("why", {"overflow": "fold", "ratio": 2}),
+        ("next step", {"overflow": "fold", "ratio": 1}),
+    ):
+        table.add_column(title, **options)
+    for row in rows[:_MAX_ROWS]:
+        message = row.outcome.message
+        if row.status == Status.STORED and row.stored_run != run_id:
+            message = "stored by an earlier run; nothing was sent"
+        why = "\n".join(part for part in (message, *row.warnings) if part)
+        cells = (str(row.row_number), row.media, status_text(row.status), str(len(row.instances) or ""))
+        table.add_row(*cells, why, row.outcome.next_step)
+    console.print(table)
+    if len(rows) > _MAX_ROWS:
+        console.print(f"... and {len(rows) - _MAX_ROWS} more rows: see the result workbook.")
+
+
+def show_summary(console: Console, summary: Summary) -> None:
+    table = Table(header_style="bold")
+    for title in ("status", "cause", "rows"):
+        table.add_column(title, justify="right" if title == "rows" else "left")
+    for (status, cause), count in sorted(summary.by_cause.items(), key=lambda item: (item[0][0], -item[1])):
+        table.add_row(status_text(status), cause, str(count))
+    console.print(table)
+    console.print(Text(str(summary), style="bold"))
+    if summary.results is not None and summary.results.is_file():
+        console.print(Text(f"Results: {summary.results}"))
+
+
+def show_plan(console: Console, plan: Plan) -> None:
+    if plan.rows:
+        table = Table(header_style="bold")
+        for title in ("row", "media", "kind", "series", "instances", "frames", "size", "destination"):
+            table.add_column(title, justify="right" if title in {"row", "instances", "frames", "size"} else "left")
+        for one in plan.rows[:_MAX_ROWS]:
+            options, media = one.row.options, one.media
+            series = options.series_group or options.series_description or ""
+            counts = (str(media.instances), str(media.frames or ""), f"~{megabytes(media.estimated_bytes)}")
+            table.add_row(str(one.row.row_number), one.row.media, media.kind, series, *counts, one.destination or "-")
+        console.print(table)
+        if len(plan.rows) > _MAX_ROWS:
+            console.print(f"... and {len(plan.rows) - _MAX_ROWS} more rows.")
+    for problem in plan.problems:
+        style = "red" if problem.severity is Severity.ERROR else "yellow"
+        console.print(Text(f"{problem.severity.value.upper():7} ", style=style) + Text(str(problem)))
+    for note in plan.notes:
+        console.print(Text("NOTE    ", style="cyan") + Text(note.message))
+    asked = f"asked: {', '.join(plan.asked)}" if plan.asked else "no PACS was asked"
+    errors = len({problem.row_number for problem in plan.errors})
+    verdict = f"{errors} rows have errors" if errors else "no errors"
+    console.print(Text(f"{plan.manifest.row_count} rows, {verdict}; {asked}.", style="bold"))
+
+
+def show_runs(console: Console, ledger: Ledger, runs: list[Run]) -> None:
+    table = Table(header_style="bold")
+    for title in ("started", "manifest", "server", "rows", "state"):
+        table.add_column(title, overflow="fold")
+    for run in runs[:_MAX_ROWS]:
+        counts = ledger.counts(run.run_id)
+        states = ", ".join(f"{count} {status.lower()}" for status, count in sorted(counts.items()))
+        ended = states if run.finished_at else f"unfinished: {states}"
+        table.add_row(run.started_at[:19], str(run.manifest), run.server or "", str(sum(counts.values())), ended)
+    console.print(table if runs else "The ledger knows no run yet.")
