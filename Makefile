@@ -1,0 +1,52 @@
+# Two commands do all set-up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test bench lint lock peers clean
+
+demo: $(VENV)/.runtime
+	$(BIN)/media2dicom demo --folder demo
+
+test: $(VENV)/.dev peers lint
+	$(BIN)/pytest
+
+bench: $(VENV)/.dev peers
+	$(BIN)/python -m tests.benchmarks
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The peers that the tests send to. Without apt or the rights for it they stay away, and their tests are skipped.
+peers:
+	@command -v Orthanc >/dev/null && command -v dcmqrscp >/dev/null || \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends orthanc dcmtk; \
+	else echo "Orthanc or DCMTK is missing: apt-get install orthanc dcmtk runs the tests against them, too."; fi
+
+# --no-deps: the lock files are complete, and old versions of pip cannot resolve extras with hashes.
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(VENV)/bin/pip requirements.lock pyproject.toml
+	$(BIN)/pip install -q --no-deps --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
+	$(BIN)/pip install -q --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@
+
+lock:
+	uv pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes \
+	  --no-emit-index-url --no-header -q -o requirements.lock
+	uv pip compile pyproject.toml --extra dev -c requirements.lock --python-version 3.11 --universal --generate-hashes \
+	  --no-emit-index-url --no-header -q -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) demo
