@@ -115,4 +115,3 @@ def as_instance(dataset: Dataset, transfer_syntax_uid: str, path: Path, size_byt
         size_bytes=size_bytes,
         number=part,
     )
-
