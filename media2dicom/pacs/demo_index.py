@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 LEVELS: Final = ("PATIENT", "STUDY", "SERIES", "IMAGE")
 
@@ -198,5 +199,5 @@ def _text(header: Dataset, keyword: str) -> str:
     value = header.get(keyword)
     if value is None:
         return ""
-    text = "\\".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = "\\".join(map(str, value)) if isinstance(value, MultiValue) else str(value)
     return text.strip(" \0")

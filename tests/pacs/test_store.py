@@ -74,10 +74,12 @@ def test_sent_bytes_are_the_files_bytes(tmp_path: Path, pdu_bytes: int) -> None:
         return 0x0000
 
     instance = studies.prepared(model_of(3_000_000), tmp_path)
-    with peers.scp(keep, maximum_pdu_bytes=pdu_bytes) as peer:
-        with StoreSession(peer.server(), peer.settings(tmp_path), [instance]) as session:
-            assert session.send(instance).error is None
-            assert session.send(instance).error is None  # the association is still in step
+    with (
+        peers.scp(keep, maximum_pdu_bytes=pdu_bytes) as peer,
+        StoreSession(peer.server(), peer.settings(tmp_path), [instance]) as session,
+    ):
+        assert session.send(instance).error is None
+        assert session.send(instance).error is None  # the association is still in step
     whole = instance.path.read_bytes()
     assert all(whole.endswith(data) and len(data) > 2_900_000 for data in received)
     assert len(received) == 2
@@ -337,9 +339,10 @@ def test_memory_stays_flat_with_a_large_file(tmp_path: Path) -> None:
     large = 400_000_000
     with instance.path.open("r+b") as file:
         file.truncate(large)
+    impatient = QUICK.model_copy(update={"store_bytes_per_s": large})
     with peers.draining_scp() as peer:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        with StoreSession(peer.server(), peer.settings(tmp_path, timeouts=QUICK), [instance]) as session:
+        with StoreSession(peer.server(), peer.settings(tmp_path, timeouts=impatient), [instance]) as session:
             result = session.send(instance)
         grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert isinstance(result.error, StoreUncertain)  # the drain answers nothing
