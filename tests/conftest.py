@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from media2dicom.settings import Settings
 from tests import peers
+from tests.checkers import write_standard
 
 
 @pytest.fixture(scope="session", params=list(peers.PACS))
@@ -22,6 +24,15 @@ def pacs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def settings(pacs: peers.Peer, tmp_path: Path) -> Settings:
     """Settings with `pacs` as the only server."""
     return pacs.settings(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def standard(request: pytest.FixtureRequest) -> Path:
+    """PS3.3 for dicom-validator, made once per checkout and version of the tools."""
+    folder = request.config.cache.mkdir(f"standard-{version('dicom-validator')}-{version('pydicom')}")
+    if not (folder / "editions.json").is_file():  # written last
+        write_standard(folder)
+    return folder
 
 
 @pytest.hookimpl(trylast=True)

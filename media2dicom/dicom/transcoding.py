@@ -49,7 +49,9 @@ def transcode(instance: Instance, transfer_syntax_uid: str, path: Path) -> Insta
     else:
         length = native_size_bytes(header)
         refuse_over_limit(length, "The instance without JPEG compression")
-        bulk = native_bulk(_native_frames(header.copy(), instance, offset), length, int(header.BitsAllocated))
+        photometric = str(header.PhotometricInterpretation)
+        frames = _native_frames(instance, offset, photometric, int(header.get("NumberOfFrames") or 1), length)
+        bulk = native_bulk(frames, length, int(header.BitsAllocated))
         if header.SamplesPerPixel == 3:
             header.PhotometricInterpretation = "RGB"
     size_bytes = write_part10(path, header, transfer_syntax_uid, bulk)
@@ -65,15 +67,16 @@ def _value_offset(header: Dataset, tag: int) -> int:
     return offset
 
 
-def _native_frames(header: Dataset, instance: Instance, offset: int) -> Iterator[bytes]:
-    """The frames as native little endian bytes, read and decoded one by one."""
-    count = int(header.get("NumberOfFrames") or 1)
+def _native_frames(
+    instance: Instance, offset: int, photometric_interpretation: str, count: int, length: int
+) -> Iterator[bytes]:
+    """The frames as native little endian bytes, read and decoded one by one; `length` bytes in all."""
     with instance.path.open("rb") as file:
         file.seek(offset)
         if not UID(instance.transfer_syntax_uid).is_encapsulated:
             for _ in range(count):
-                yield file.read(native_size_bytes(header) // count)
+                yield file.read(length // count)
             return
         for data in generate_frames(file, number_of_frames=count):
-            pixels = decode(data, str(header.PhotometricInterpretation))
+            pixels = decode(data, photometric_interpretation)
             yield pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
