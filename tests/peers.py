@@ -29,6 +29,7 @@ from media2dicom.errors import PacsError
 from media2dicom.pacs.associations import associate, echo
 from media2dicom.pacs.demo import DemoPacs
 from media2dicom.pacs.syntaxes import COMPRESSED, UNCOMPRESSED
+from media2dicom.pacs.transport import start_server
 from media2dicom.settings import Server, Settings
 
 PEER_MISSING = "peer missing"
@@ -177,8 +178,7 @@ def scp(
         ae.add_supported_context(sop_class, list(syntaxes))
     answer = on_store if callable(on_store) else lambda _event: on_store
     all_handlers = [(evt.EVT_C_STORE, answer), (evt.EVT_C_ECHO, lambda _event: 0x0000), *handlers]
-    listener = ae.start_server((host, 0), block=False, evt_handlers=all_handlers, ssl_context=tls)
-    assert listener is not None
+    listener = start_server(ae, (host, 0), all_handlers, tls)
     try:
         yield Peer("scp", listener.server_address[1], "SCP", free_port(), host)
     finally:

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from pynetdicom.association import Association
+from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.pdu_primitives import P_DATA
 
 from media2dicom.pacs.transport import Transport
@@ -44,34 +46,34 @@ def stream_files(association: Association) -> None:
             plain(primitive, context_id)
             return
         primitive._dataset_path = None
-        _send_command(association, primitive, context_id, plain)
-        _send_data_set(association, path[0], path[1], context_id)
+        _send(association, _command(association, primitive, context_id), path[0], path[1], context_id)
 
     association.dimse.send_msg = send_msg  # type: ignore[method-assign]
 
 
-def _send_command(association: Association, request: C_STORE, context_id: int, plain: Any) -> None:
-    """Send the command set alone, saying that a data set follows (PS3.7 9.3.1.1), and wait until it is out."""
-    from pynetdicom.dimse_messages import C_STORE_RQ
-
+def _command(association: Association, request: C_STORE, context_id: int) -> list[P_DATA]:
+    """The command set alone, saying that a data set follows (PS3.7 9.3.1.1)."""
     message = C_STORE_RQ()
     message.primitive_to_message(request)
     message.command_set.CommandDataSetType = 0x0001  # any value but 0101H: a data set is present (PS3.7 E.1)
     message.data_set = None
-    for pdata in message.encode_msg(context_id, association.dimse.maximum_pdu_size):
-        association.dul.send_pdu(pdata)
-    _wait_for_queue(association, 0)
+    return list(message.encode_msg(context_id, association.dimse.maximum_pdu_size))
 
 
-def _send_data_set(association: Association, path: Path, offset: int, context_id: int) -> None:
+def _send(association: Association, command: list[P_DATA], path: Path, offset: int, context_id: int) -> None:
     limit = association.dimse.maximum_pdu_size or _MAX_PDV_BYTES
     piece_bytes = min(limit, _MAX_PDV_BYTES) - 6  # item length, context ID, control header
     transport = cast(Transport, association.dul.socket)
-    for pieces, last in _blocks(path, offset, piece_bytes):
-        if transport.tls_context is not None:
+    if transport.tls_context is not None:
+        for pdata in command:
+            association.dul.send_pdu(pdata)
+        for pieces, last in _blocks(path, offset, piece_bytes):
             _queue(association, pieces, last, context_id)
-        else:
-            _write(transport, pieces, last, context_id)
+        return
+    # The command goes the same way as the data: the queue is empty before its last item is on the socket.
+    _write(transport, [memoryview(P_DATA_TF(pdata).encode()) for pdata in command])
+    for pieces, last in _blocks(path, offset, piece_bytes):
+        _write(transport, _framed(pieces, last, context_id))
 
 
 def _blocks(path: Path, offset: int, piece_bytes: int) -> Iterator[tuple[list[memoryview], bool]]:
@@ -92,15 +94,20 @@ def _blocks(path: Path, offset: int, piece_bytes: int) -> Iterator[tuple[list[me
             yield [whole[start : start + piece_bytes] for start in range(0, filled, piece_bytes)], remaining == 0
 
 
-def _write(transport: Transport, pieces: list[memoryview], last: bool, context_id: int) -> None:
-    sock = transport.socket
-    if sock is None:
-        raise SendInterrupted("the connection is closed")
-    buffers: list[memoryview] = []
+def _framed(pieces: list[memoryview], last: bool, context_id: int) -> list[memoryview]:
+    """Each piece with the headers of a P-DATA-TF PDU of one PDV before it."""
+    framed = []
     for index, piece in enumerate(pieces):
         control = _LAST_FRAGMENT if last and index == len(pieces) - 1 else 0
         header = _PDU_HEADER.pack(_P_DATA_TF, 0, len(piece) + 6, len(piece) + 2, context_id, control)
-        buffers += [memoryview(header), piece]
+        framed += [memoryview(header), piece]
+    return framed
+
+
+def _write(transport: Transport, buffers: list[memoryview]) -> None:
+    sock = transport.socket
+    if sock is None:
+        raise SendInterrupted("the connection is closed")
     try:
         _send_all(sock, buffers)
     except OSError as error:

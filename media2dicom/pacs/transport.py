@@ -7,6 +7,7 @@ failure kept instead of only logged. Uses private names of pynetdicom 3.0 (pinne
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import ssl
 import struct
@@ -19,7 +20,7 @@ from typing import Any
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
-from pynetdicom.transport import AddressInformation, AssociationSocket, ThreadedAssociationServer
+from pynetdicom.transport import AddressInformation, AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from media2dicom.settings import Server, Timeouts
 
@@ -128,12 +129,7 @@ class Transport(AssociationSocket):
         return None
 
     def _shutdown_socket(self) -> None:
-        if self.socket is None:
-            return
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(OSError):
-            self.socket.close()
+        _close(self)
 
 
 def keep_answers(association: Association) -> None:
@@ -180,13 +176,44 @@ class Requestor(AE):
         return self.transport
 
 
-def start_server(ae: AE, address: tuple[str, int], handlers: Sequence[Any]) -> ThreadedAssociationServer:
+class _Acceptor(RequestHandler):
+    """Accepts an association on a socket without the 40 ms stall, and closed for certain."""
+
+    def _create_association(self) -> Association:
+        accepted = self.request
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        association = super()._create_association()
+        wrapped = association.dul.socket
+        assert wrapped is not None
+        wrapped._shutdown_socket = functools.partial(_close, wrapped)  # type: ignore[method-assign]
+        return association
+
+
+def start_server(
+    ae: AE, address: tuple[str, int], handlers: Sequence[Any], tls: ssl.SSLContext | None = None
+) -> ThreadedAssociationServer:
     """As `ae.start_server(block=False)`, which takes up to half a second to stop. Raises OSError."""
-    server = ae.make_server(address, evt_handlers=list(handlers), server_class=ThreadedAssociationServer)
+    server = ae.make_server(
+        address,
+        ssl_context=tls,
+        evt_handlers=list(handlers),
+        server_class=ThreadedAssociationServer,
+        request_handler=_Acceptor,
+    )
     assert isinstance(server, ThreadedAssociationServer)
     threading.Thread(target=server.serve_forever, args=(_STOP_POLL_S,), daemon=True).start()
     ae._servers.append(server)
     return server
+
+
+def _close(wrapped: AssociationSocket) -> None:
+    """pynetdicom leaves a socket open when its shutdown fails, which it does when the peer was faster."""
+    if wrapped.socket is None:
+        return
+    with contextlib.suppress(OSError):
+        wrapped.socket.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(OSError):
+        wrapped.socket.close()
 
 
 def _limit_stalls(sock: socket.socket, stall_s: float) -> None:
