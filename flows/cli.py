@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from media2dicom.errors import AlreadyRunning, ManifestUnusable, Media2DicomError, PacsError, SettingsError
-from media2dicom.settings import CONFIG_VARIABLE, Settings, config_path, load_settings
+from media2dicom.settings import CONFIG_VARIABLE, config_path, load_settings
 
 if TYPE_CHECKING:
     from media2dicom.runs import Selection
@@ -119,8 +119,7 @@ def servers_add(
 
     console = _console()
     with _exits(console):
-        path = _writable_config()
-        settings = load_settings() if path.is_file() else Settings()
+        path, settings = config_path(), load_settings(may_be_missing=True)
         values = {"host": host, "port": port, "ae_title": ae_title, "description": description}
         server = make_server(name, values | {"retrieve": retrieve, "verify": verify})
         if not no_verify:
@@ -130,14 +129,6 @@ def servers_add(
             console.print(f"C-ECHO succeeded: {server.ae_title} at {server.host} port {server.port}.", markup=False)
         save_server(path, name, server)
         console.print(f"Saved {name} in {path}.", markup=False, highlight=False)
-
-
-def _writable_config() -> Path:
-    path = config_path()
-    if not path.is_file():
-        # A named file that is not there yet is made; load_settings would refuse it.
-        os.environ.pop(CONFIG_VARIABLE, None)
-    return path
 
 
 @servers.command("list")

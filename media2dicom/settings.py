@@ -184,8 +184,11 @@ def config_path(explicit: Path | None = None) -> Path:
     return Path(platformdirs.user_config_dir(APP_NAME, appauthor=False)) / "media2dicom.toml"
 
 
-def load_settings(explicit: Path | None = None) -> Settings:
-    """Read file and variables. Raises SettingsError naming file, key and reason for all that is wrong at once."""
+def load_settings(explicit: Path | None = None, *, may_be_missing: bool = False) -> Settings:
+    """Read file and variables. Raises SettingsError naming file, key and reason for all that is wrong at once.
+
+    A file that was named must be there, unless `may_be_missing`: then it is about to be made.
+    """
     path = config_path(explicit)
     named = explicit is not None or CONFIG_VARIABLE in os.environ
     values: dict[str, Any] = {}
@@ -194,7 +197,7 @@ def load_settings(explicit: Path | None = None) -> Settings:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise SettingsError(f"{path} cannot be read as TOML: {error}") from None
-    elif named:
+    elif named and not may_be_missing:
         raise SettingsError(f"{path}: there is no such settings file.")
     _refuse_unknown_variables()
     _refuse_fixed(values, path)
