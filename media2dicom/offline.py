@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,12 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from media2dicom.dicom.building import Build, build_instances
 from media2dicom.errors import CellRefused, SourceUnusable
-from media2dicom.limits import refuse_over_limit
 from media2dicom.manifest.columns import COLUMN, header_name
 from media2dicom.manifest.values import ValueRefused
-from media2dicom.media import media_sha256, open_media, plan_media
+from media2dicom.media import media_sha256, media_type_of
 from media2dicom.model import Instance, Options, Row
+from media2dicom.preparing import Source, plan, prepare
 from media2dicom.steps.workbench import Workbench
 
 _OPTION_NAMES = {field.name for field in fields(Options)}
@@ -60,8 +58,7 @@ def convert_file(
 
     Raises RowRefused and CacheFailed.
     """
-    plan = plan_media(media, options, bench.settings)
-    refuse_over_limit(plan.largest_instance_bytes, media.name, at_least=True)
+    media_type_of(media)  # a missing or foreign file is told before it is hashed
     row = Row(
         row_number=0,
         row_id=media.name,
@@ -74,20 +71,16 @@ def convert_file(
         patient_id=str(source.get("PatientID", "")),
         options=options,
     )
-    build = Build(
-        row=row,
-        source=source,
-        image_modality=None,
-        settings=bench.settings,
-        device_serial_number=bench.installation_id,
-        now=datetime.now(),
-        instance_path=_namer(out, media, plan.instances),
-    )
     with bench.cache.work_folder() as work_folder:
-        instances = build_instances(open_media(media, options, bench.settings, work_folder), build)
-    for instance in instances:
-        refuse_over_limit(instance.size_bytes, media.name)
-    return instances, [*plan.warnings, *build.warnings]
+        prepared = prepare(
+            row,
+            Source(source),
+            bench.settings,
+            device_serial_number=bench.installation_id,
+            instance_path=_namer(out, media, plan(row, bench.settings).instances),
+            work_folder=work_folder,
+        )
+    return list(prepared.instances), list(prepared.warnings)
 
 
 def _namer(out: Path, media: Path, instances: int) -> Callable[[int], Path]:

@@ -6,8 +6,7 @@ is the patient the same, would it take the objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -20,16 +19,19 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from media2dicom.errors import Media2DicomError, NoPresentationContext
+from media2dicom.cache import Cache
+from media2dicom.dicom.uids import content_key
+from media2dicom.errors import DuplicateRow, Media2DicomError, NoPresentationContext
 from media2dicom.identity import confirm_identity
-from media2dicom.limits import refuse_over_limit, size_warning
+from media2dicom.limits import size_warning
+from media2dicom.manifest.keys import study_reference
 from media2dicom.manifest.reading import read_manifest
 from media2dicom.manifest.report import Manifest, Note, Problem, Severity
-from media2dicom.media import plan_media
 from media2dicom.media.payload import MediaPlan
 from media2dicom.model import Instance, Row, VideoMode
 from media2dicom.pacs.associations import echo
 from media2dicom.pacs.store import StoreSession
+from media2dicom.preparing import Source, plan, prepare
 from media2dicom.settings import Server, Settings
 from media2dicom.steps.retrieve import fetch_source
 
@@ -65,40 +67,89 @@ def plan_manifest(manifest: Path, settings: Settings, server_name: str | None, *
     found = read_manifest(manifest, media_roots=settings.media_roots, known_servers=settings.servers)
     if not offline and (server_name is not None or any(row.destination is None for row in found.rows)):
         server_name, _ = settings.server(server_name)
+    asked: list[str] = []
+    if not offline:
+        asked = sorted({row.destination or server_name or "" for row in found.rows})
+        for name in asked:
+            echo(settings.servers[name], settings)
     problems, plans = list(found.problems), []
+    sources = _Sources(settings)
+    filed: dict[str, int] = {}
     for row in found.rows:
+        destination = row.destination or server_name
         try:
-            media = _plan_row(row, settings)
+            source = _STAND_IN if offline or destination is None else sources.of(destination, row)
+            media = _try_out(row, source, settings)
+            study = study_reference(row)[1] if source is _STAND_IN else str(source.header.StudyInstanceUID)
+            earlier = filed.setdefault(content_key(f"{destination}/{study}", row), row.row_number)
+            if earlier != row.row_number:
+                raise DuplicateRow(f"Row {earlier} files the same media into the same study in the same way.")
         except Media2DicomError as error:
             problems.append(_problem(row, error))
             continue
         problems += [_warning(row, text) for text in media.warnings]
-        if (text := size_warning(media.largest_instance_bytes, settings.upload_size_warning_mb)) is not None:
-            problems.append(_warning(row, text))
-        plans.append(RowPlan(row, row.destination or server_name, media))
+        plans.append(RowPlan(row, destination, media))
     notes = list(found.notes)
-    asked: list[str] = []
-    if not offline:
-        for name in sorted({plan.destination for plan in plans if plan.destination}):
-            server = settings.servers[name]
-            echo(server, settings)
-            asked.append(name)
-            of_server = [plan for plan in plans if plan.destination == name]
-            refused = _ask(server, settings, of_server)
-            problems += refused
-            notes += _context_notes(name, server, settings, of_server)
-            rejected = {problem.row_number for problem in refused}
-            plans = [plan for plan in plans if plan.row.row_number not in rejected]
+    for name in asked:
+        notes += _context_notes(
+            name, settings.servers[name], settings, [one for one in plans if one.destination == name]
+        )
     problems.sort(key=lambda problem: problem.row_number)
     return Plan(found, tuple(plans), tuple(problems), tuple(notes), tuple(asked))
 
 
-def _plan_row(row: Row, settings: Settings) -> MediaPlan:
-    if row.media_path is None:
-        raise ValueError("a row that was read has its media")
-    media = plan_media(row.media_path, row.options, settings)
-    refuse_over_limit(media.largest_instance_bytes, row.media, at_least=True)
-    return media
+class _Sources:
+    """Each study is fetched once, each row's patient compared with it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._found: dict[tuple[str | None, ...], Source | Media2DicomError] = {}
+
+    def of(self, destination: str, row: Row) -> Source:
+        key = (destination, row.study_instance_uid, row.accession_number)
+        if key not in self._found:
+            try:
+                server = self._settings.servers[destination]
+                self._found[key] = Source(*fetch_source(server, self._settings, row))
+            except Media2DicomError as error:
+                self._found[key] = error
+        source = self._found[key]
+        if isinstance(source, Media2DicomError):
+            raise source
+        confirm_identity(row, source.header)
+        return source
+
+
+def _try_out(row: Row, source: Source, settings: Settings) -> MediaPlan:
+    """The row's media as a run would convert it, thrown away at once; a video is listed, not decoded."""
+    planned = plan(row, settings)
+    if planned.kind == "video":
+        warning = size_warning(planned.largest_instance_bytes, settings.upload_size_warning_mb)
+        return replace(planned, warnings=(*planned.warnings, *([warning] if warning else [])))
+    with Cache(settings.cache_dir).work_folder() as folder:
+        prepared = prepare(
+            row,
+            source,
+            settings,
+            device_serial_number="0",
+            instance_path=lambda part: folder / f"{part}.dcm",
+            work_folder=folder,
+        )
+        sizes = [instance.size_bytes for instance in prepared.instances]
+    warning = size_warning(max(sizes), settings.upload_size_warning_mb)
+    warnings = (*prepared.warnings, *([warning] if warning else []))
+    return replace(planned, estimated_bytes=sum(sizes), largest_instance_bytes=max(sizes), warnings=warnings)
+
+
+def _stand_in() -> Source:
+    """What a row is tried out with when no PACS is asked."""
+    header = Dataset()
+    header.SOPClassUID, header.SOPInstanceUID = SecondaryCaptureImageStorage, "2.25.1"
+    header.StudyInstanceUID, header.SeriesInstanceUID, header.PatientID = "2.25.2", "2.25.3", "0"
+    return Source(header)
+
+
+_STAND_IN = _stand_in()
 
 
 def _problem(row: Row, error: Media2DicomError) -> Problem:
@@ -109,33 +160,11 @@ def _warning(row: Row, text: str) -> Problem:
     return Problem(row.row_number, None, "media", Severity.WARNING, "media-warning", text.rstrip("."), "Look at it.")
 
 
-def _ask(server: Server, settings: Settings, plans: Iterable[RowPlan]) -> list[Problem]:
-    """Is each row's study there, and its patient the same? Each study is fetched once."""
-    headers: dict[tuple[str | None, str | None], Dataset | Media2DicomError] = {}
-    problems = []
-    for plan in plans:
-        row = plan.row
-        key = (row.study_instance_uid, row.accession_number)
-        if key not in headers:
-            try:
-                headers[key] = fetch_source(server, settings, row)[0]
-            except Media2DicomError as error:
-                headers[key] = error
-        header = headers[key]
-        try:
-            if isinstance(header, Media2DicomError):
-                raise header
-            confirm_identity(row, header)
-        except Media2DicomError as error:
-            problems.append(_problem(row, error))
-    return problems
-
-
 def _context_notes(name: str, server: Server, settings: Settings, plans: list[RowPlan]) -> list[Note]:
     """Which of the objects to be sent the PACS would take, and how."""
     wanted: dict[str, set[str]] = {}
-    for plan in plans:
-        sop_class, syntaxes = _object_of(plan)
+    for one in plans:
+        sop_class, syntaxes = _object_of(one)
         wanted.setdefault(sop_class, set()).update(syntaxes)
     if not wanted:
         return []

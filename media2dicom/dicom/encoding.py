@@ -72,7 +72,11 @@ def encode(picture: Picture, transfer_syntax_uid: str, *, jpeg_quality: int) -> 
         if transfer_syntax_uid != JPEGBaseline8Bit:
             raise OptionRefused("The file's own JPEG stream is baseline and cannot be relabelled.")
         history = (LossyHistory(_ratio(picture, len(kept.bitstream)), "ISO_10918_1"),)
-        return _frame(picture, kept.bitstream, kept.photometric_interpretation, 8, history)
+        # The one YCbCr value that lossy JPEG has in DICOM, whatever the stream's own subsampling (PS3.5 8.2.1);
+        # every decoder goes by the stream.
+        said = kept.photometric_interpretation
+        photometric = "YBR_FULL_422" if said == "YBR_FULL" else said
+        return _frame(picture, kept.bitstream, photometric, 8, history)
     if picture.pixels is None:
         raise ValueError("a Picture has a kept JPEG or pixels")
     pixels: Pixels = picture.pixels if picture.pixels.flags.c_contiguous else picture.pixels.copy(order="C")

@@ -22,8 +22,8 @@ _NAMED: Final = 5  # rows listed in a message
 def check_between_rows(lines: Sequence[Line], checker: LineChecker) -> None:
     """Refuse and warn across `lines`, which are in the sheet's order. The first of two rows wins."""
     _refuse_repeated_row_ids(lines, checker)
-    _refuse_duplicates(lines, checker)
     _refuse_disagreeing_groups(lines, checker)
+    _refuse_duplicates(lines, checker)
     _warn_of_shared_media(lines, checker)
     _warn_of_drag_fill(lines, checker)
 
@@ -49,9 +49,13 @@ def _refuse_repeated_row_ids(lines: Sequence[Line], checker: LineChecker) -> Non
 
 
 def _refuse_duplicates(lines: Sequence[Line], checker: LineChecker) -> None:
+    # Only of rows that must share their fate: the same file for the same study and patient. Rows that reach one
+    # picture by other ways (a second copy of the file, an accession number) are told apart when they are identified:
+    # one of them may be refused for a reason of its own, and must not keep the other out.
     first: dict[tuple[object, ...], int] = {}
     for line, row in _accepted(lines):
-        earlier = first.setdefault(rendition(row), row.row_number)
+        identity = (row.media_path, row.patient_birth_date, row.patient_name, *rendition(row))
+        earlier = first.setdefault(identity, row.row_number)
         if earlier != row.row_number:
             checker.refuse(
                 line, "media", DuplicateRow(f"row {earlier} files the same media into the same study in the same way")

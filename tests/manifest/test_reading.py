@@ -283,11 +283,16 @@ def test_drag_filled_uids_are_warned_of(folder: Path) -> None:
 
 
 def test_the_same_media_twice_is_refused_unless_it_is_rendered_differently(folder: Path) -> None:
-    (folder / "copy.jpg").write_bytes((folder / "a.jpg").read_bytes())
-    rows = [row(), row("copy.jpg", series_description="again"), row(max_frames=2), row(study_instance_uid="1.2.4")]
+    rows = [row(), row(series_description="again"), row(max_frames=2), row(study_instance_uid="1.2.4")]
     manifest = read_manifest(xlsx(folder / "m.xlsx", rows))
     assert problems(manifest) == [(3, "A3", "duplicate")]
     assert "row 2" in manifest.refused[0].outcome.message
+
+
+def test_a_copy_of_a_file_is_not_refused_for_a_row_that_may_fail_by_itself(folder: Path) -> None:
+    (folder / "copy.jpg").write_bytes((folder / "a.jpg").read_bytes())
+    rows = [row(patient_name="Wrong^Name"), row("copy.jpg"), row()]
+    assert problems(read_manifest(xlsx(folder / "m.xlsx", rows))) == []
 
 
 def test_a_refused_row_does_not_make_a_duplicate_of_the_right_one(folder: Path) -> None:

@@ -1,0 +1,74 @@
+"""A media file to its instances on disk: the one recipe of the run, the dry run and the offline conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from media2dicom.dicom.building import Build, build_instances
+from media2dicom.limits import refuse_over_limit
+from media2dicom.media import open_media, plan_media
+from media2dicom.media.payload import MediaPlan
+from media2dicom.model import Instance, Row
+from media2dicom.settings import Settings
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A row's instances, complete on disk."""
+
+    plan: MediaPlan
+    instances: tuple[Instance, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The header that lends patient and study, and the modality for images where it is no image's."""
+
+    header: Dataset
+    image_modality: str | None = None
+
+
+def plan(row: Row, settings: Settings) -> MediaPlan:
+    """A cheap look into the row's media. Raises RowRefused; over the upload limit before the file is read."""
+    if row.media_path is None:
+        raise ValueError("a row that was read has its media")
+    found = plan_media(row.media_path, row.options, settings)
+    refuse_over_limit(found.largest_instance_bytes, row.media, at_least=True)
+    return found
+
+
+def prepare(
+    row: Row,
+    source: Source,
+    settings: Settings,
+    *,
+    device_serial_number: str,
+    instance_path: Callable[[int], Path],
+    work_folder: Path,
+) -> Prepared:
+    """Write the row's instances where `instance_path` says for each part. All of them, or an error.
+
+    Raises RowRefused (media, source, options, upload limit) and CacheFailed.
+    """
+    planned = plan(row, settings)
+    if row.media_path is None:
+        raise ValueError("a row that was read has its media")
+    build = Build(
+        row=row,
+        source=source.header,
+        image_modality=source.image_modality,
+        settings=settings,
+        device_serial_number=device_serial_number,
+        now=datetime.now(),
+        instance_path=instance_path,
+    )
+    instances = build_instances(open_media(row.media_path, row.options, settings, work_folder), build)
+    for instance in instances:
+        refuse_over_limit(instance.size_bytes, row.media)
+    return Prepared(planned, tuple(instances), (*planned.warnings, *build.warnings))
