@@ -22,7 +22,7 @@ from media2dicom.errors import (
     RowRefused,
     TlsFailed,
 )
-from media2dicom.pacs.transport import Requestor, Transport
+from media2dicom.pacs.transport import Requestor, Transport, close_socket
 from media2dicom.settings import Server, Settings
 
 MAX_CONTEXTS: Final = 128  # presentation context IDs are the odd numbers 1 to 255 (PS3.8 9.3.2.2)
@@ -64,8 +64,7 @@ def associate(
         close_association(association)
         raise
     except BaseException:
-        if association.is_established:
-            association.abort()
+        close_association(association, abort=True)
         raise
     else:
         close_association(association)
@@ -100,14 +99,19 @@ def open_association(
         raise PacsUnreachable(f"{place(server)}: no socket could be made ({error.strerror}).") from None
     if not association.is_established:
         assert entity.transport is not None
+        close_socket(entity.transport)
         raise _fault(server, association, entity.transport, timeouts.acse)
     return association
 
 
-def close_association(association: Association) -> None:
-    """Release, or do nothing when it is over already."""
+def close_association(association: Association, *, abort: bool = False) -> None:
+    """Release or abort, unless it is over already."""
     if association.is_established:
-        association.release()
+        if abort:
+            association.abort()
+        else:
+            association.release()
+    close_socket(association.dul.socket)
 
 
 def echo(server: Server, settings: Settings) -> None:

@@ -76,12 +76,8 @@ class StoreSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         association, self._association = self._association, None
-        if association is None:
-            return
-        if kind is None:
-            close_association(association)
-        elif association.is_established:
-            association.abort()
+        if association is not None:
+            close_association(association, abort=kind is not None)
 
     def accepted_syntaxes(self, sop_class_uid: str) -> set[str]:
         """The transfer syntaxes that the PACS accepts for a class; empty when it takes none.
@@ -150,8 +146,8 @@ class StoreSession:
     def _drop(self) -> None:
         """End an association that can no longer be trusted to be in step."""
         association, self._association = self._association, None
-        if association is not None and association.is_established:
-            association.abort()
+        if association is not None:
+            close_association(association, abort=True)
 
 
 def judge(instance: Instance, status: int, where: str) -> SendResult:

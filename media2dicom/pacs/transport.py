@@ -13,6 +13,7 @@ import ssl
 import struct
 import sys
 import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -129,7 +130,7 @@ class Transport(AssociationSocket):
         return None
 
     def _shutdown_socket(self) -> None:
-        _close(self)
+        close_socket(self)
 
 
 def keep_answers(association: Association) -> None:
@@ -185,8 +186,23 @@ class _Acceptor(RequestHandler):
         association = super()._create_association()
         wrapped = association.dul.socket
         assert wrapped is not None
-        wrapped._shutdown_socket = functools.partial(_close, wrapped)  # type: ignore[method-assign]
+        wrapped._shutdown_socket = functools.partial(close_socket, wrapped)  # type: ignore[method-assign]
+        if isinstance(self.server, _Server):
+            self.server.accepted.add(wrapped)
         return association
+
+
+class _Server(ThreadedAssociationServer):
+    """Closes what it accepted when it stops, also connections that never became an association."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # handed on as they are
+        self.accepted: weakref.WeakSet[AssociationSocket] = weakref.WeakSet()
+        super().__init__(*arguments, **options)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        for wrapped in list(self.accepted):
+            close_socket(wrapped)
 
 
 def start_server(
@@ -197,18 +213,18 @@ def start_server(
         address,
         ssl_context=tls,
         evt_handlers=list(handlers),
-        server_class=ThreadedAssociationServer,
+        server_class=_Server,
         request_handler=_Acceptor,
     )
-    assert isinstance(server, ThreadedAssociationServer)
+    assert isinstance(server, _Server)
     threading.Thread(target=server.serve_forever, args=(_STOP_POLL_S,), daemon=True).start()
     ae._servers.append(server)
     return server
 
 
-def _close(wrapped: AssociationSocket) -> None:
-    """pynetdicom leaves a socket open when its shutdown fails, which it does when the peer was faster."""
-    if wrapped.socket is None:
+def close_socket(wrapped: AssociationSocket | None) -> None:
+    """Close for certain. pynetdicom leaves a socket open when its shutdown fails or its thread died of garbage."""
+    if wrapped is None or wrapped.socket is None:
         return
     with contextlib.suppress(OSError):
         wrapped.socket.shutdown(socket.SHUT_RDWR)
