@@ -62,23 +62,21 @@ def progress(console: Console, title: str, counts: Callable[[], Mapping[Status, 
 
 
 def show_rows(console: Console, rows: list[LedgerRow], run_id: str) -> None:
-    table = Table(title=None, header_style="bold", show_lines=False)
-    for title, options in (
-        ("row", {"justify": "right"}),
-        ("media", {"overflow": "fold"}),
-        ("status", {}),
-        ("instances", {"justify": "right"}),
-        ("why", {"overflow": "fold", "ratio": 2}),
-        ("next step", {"overflow": "fold", "ratio": 1}),
-    ):
-        table.add_column(title, **options)
+    table = Table(header_style="bold")
+    table.add_column("row", justify="right", no_wrap=True)
+    table.add_column("media", overflow="fold", ratio=2)
+    table.add_column("status", no_wrap=True)
+    table.add_column("instances", justify="right", no_wrap=True)
+    table.add_column("why, and what next", overflow="fold", ratio=3)
     for row in rows[:_MAX_ROWS]:
         message = row.outcome.message
         if row.status == Status.STORED and row.stored_run != run_id:
-            message = "stored by an earlier run; nothing was sent"
-        why = "\n".join(part for part in (message, *row.warnings) if part)
-        cells = (str(row.row_number), row.media, status_text(row.status), str(len(row.instances) or ""))
-        table.add_row(*cells, why, row.outcome.next_step)
+            message = "Stored by an earlier run; nothing was sent."
+        why = Text("\n".join(part for part in (message, *row.warnings) if part))
+        if row.outcome.next_step:
+            why.append(f"\n{row.outcome.next_step}", style="italic dim")
+        cells = (str(row.row_number), Text(row.media), status_text(row.status), str(len(row.instances) or ""))
+        table.add_row(*cells, why)
     console.print(table)
     if len(rows) > _MAX_ROWS:
         console.print(f"... and {len(rows) - _MAX_ROWS} more rows: see the result workbook.")
