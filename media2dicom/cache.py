@@ -82,6 +82,10 @@ class Cache:
         """The header of a study's representative instance, once per study and run."""
         return self._sources / run_id / f"{study_key}.dcm"
 
+    def drop_sources(self, run_id: str) -> None:
+        """Remove the headers of a run that is over: patient data that nobody needs any more."""
+        shutil.rmtree(self._sources / run_id, ignore_errors=True)
+
     def row(self, row_key: str) -> Path:
         """The folder of a row's prepared instances."""
         return self._rows / row_key[:2] / row_key

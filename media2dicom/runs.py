@@ -14,9 +14,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from media2dicom.errors import AlreadyRunning, Media2DicomError
+from media2dicom.errors import AlreadyRunning, DuplicateRow, Media2DicomError
 from media2dicom.ledger import Entry, LedgerRow, Run
-from media2dicom.manifest.keys import row_key
+from media2dicom.manifest.keys import digest, row_key
 from media2dicom.manifest.reading import read_manifest
 from media2dicom.manifest.report import Manifest, Problem, RefusedRow, SkippedRow
 from media2dicom.manifest.results import write_results
@@ -73,19 +73,28 @@ def begin_run(bench: Workbench, manifest: Path, server_name: str | None, run_id:
     if server_name is not None or any(row.destination is None for row in found.rows):
         server_name, _ = settings.server(server_name)
     warnings = _warnings_by_row(found)
-    entries = [
-        Entry(
-            row_key=row_key(row, row.destination or server_name or ""),
-            row_number=row.row_number,
-            destination=row.destination or server_name or "",
-            row_id=row.row_id,
-            media=row.media,
-            row=row,
-            outcome=Outcome(Status.CHECKED),
-            warnings=warnings.get(row.row_number, ()),
+    entries: list[Entry] = []
+    seen: dict[str, int] = {}
+    for row in found.rows:
+        destination = row.destination or server_name or ""
+        key = row_key(row, destination)
+        outcome = Outcome(Status.CHECKED)
+        if key in seen:  # seen only now that the run's server is known: one row names it, the other leaves it open
+            error = DuplicateRow(f"Row {seen[key]} files the same media into the same study in the same way.")
+            outcome = Outcome(Status.REFUSED, error.code, error.message, error.next_step)
+        entries.append(
+            Entry(
+                row_key=digest("repeated", key, row.row_number) if key in seen else key,
+                row_number=row.row_number,
+                destination=destination,
+                row_id=row.row_id,
+                media=row.media,
+                row=None if key in seen else row,
+                outcome=outcome,
+                warnings=warnings.get(row.row_number, ()),
+            )
         )
-        for row in found.rows
-    ]
+        seen.setdefault(key, row.row_number)
     set_aside: list[RefusedRow | SkippedRow] = [*found.refused, *found.skipped]
     entries += [Entry(one.key, one.row_number, "", one.row_id, one.media, None, one.outcome) for one in set_aside]
     bench.ledger.begin_run(run_id, manifest.resolve(), media_sha256(manifest), server_name, entries)
@@ -148,7 +157,7 @@ def refuse_unreachable_servers(bench: Workbench, run_id: str) -> dict[str, Media
             unreachable[name] = error
     for row in rows:
         if row.destination in unreachable:
-            bench.set_failure(row, unreachable[row.destination], status=Status.FAILED)
+            bench.set_failure(row, unreachable[row.destination])
     return unreachable
 
 
@@ -204,10 +213,14 @@ def finish_run(bench: Workbench, run_id: str, manifest: Path, results: Path | No
     """Write the result workbook and close the run. Raises ResultsNotWritten; the outcomes are in the ledger anyway."""
     rows = bench.ledger.rows(run_id)
     path = results or default_results_path(manifest)
+    written = None
     try:
         write_results(manifest, path, {row.row_number: result_columns(row, run_id) for row in rows})
+        written = path
     finally:
-        bench.ledger.finish_run(run_id, path if path.is_file() else None)
+        bench.ledger.finish_run(run_id, written)
+        bench.ledger.forget_sources(run_id)
+        bench.cache.drop_sources(run_id)
     return summarise(bench, run_id, manifest, path)
 
 

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from media2dicom.ledger.claims import claim
+from media2dicom.ledger.entering import enter_rows
 from media2dicom.ledger.records import (
-    ROW_JSON,
     SETTLED,
     Entry,
     LedgerInstance,
     LedgerRow,
     Run,
+    chunks,
     instance_values,
     ledger_instance,
     ledger_row,
+    now,
     outcome_values,
 )
-from media2dicom.ledger.tables import ATTEMPTS, CLAIMS, INSTANCES, METADATA, ROWS, RUN_ROWS, RUNS, SOURCES, make_engine
+from media2dicom.ledger.tables import ATTEMPTS, INSTANCES, METADATA, ROWS, RUN_ROWS, RUNS, SOURCES, make_engine, writing
 from media2dicom.model import Instance, Outcome, SourceStudy, Status
-
-_CHUNK: Final = 500  # keys per statement: SQLite binds a limited number of values
 
 
 class Ledger:
@@ -36,15 +35,19 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self._engine = make_engine(url)
-        METADATA.create_all(self._engine)
+        self._writer = writing(self._engine)
+        METADATA.create_all(self._writer)
 
     def close(self) -> None:
         self._engine.dispose()
 
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with self._engine.begin() as connection:
-            yield connection
+    def _write(self) -> AbstractContextManager[Connection]:
+        """A transaction that writes: one at a time, the others wait."""
+        return self._writer.begin()
+
+    def _read(self) -> AbstractContextManager[Connection]:
+        """A transaction that reads, and waits for nobody."""
+        return self._engine.connect()
 
     # --- runs ---------------------------------------------------------------------------------------------------
 
@@ -53,69 +56,25 @@ class Ledger:
     ) -> None:
         """Record every row, all or none, before any work. A row known from before keeps what was done for it."""
         with self._write() as connection:
-            connection.execute(RUNS.delete().where(RUNS.c.run_id == run_id))
-            connection.execute(RUN_ROWS.delete().where(RUN_ROWS.c.run_id == run_id))
+            for table in (RUNS, RUN_ROWS, SOURCES):
+                connection.execute(table.delete().where(table.c.run_id == run_id))
             connection.execute(
                 RUNS.insert().values(
                     run_id=run_id,
                     manifest=str(manifest),
                     manifest_sha256=manifest_sha256,
                     server=server,
-                    started_at=datetime.now(UTC).isoformat(timespec="microseconds"),  # tells runs apart
+                    started_at=now(timespec="microseconds"),  # tells runs apart
                 )
             )
-            entries = list(entries)
-            known = self._statuses(connection, [entry.row_key for entry in entries])
-            for entry in entries:
-                self._enter(connection, entry, known.get(entry.row_key))
-                connection.execute(
-                    RUN_ROWS.insert().values(run_id=run_id, row_number=entry.row_number, row_key=entry.row_key)
-                )
-
-    def _statuses(self, connection: Connection, row_keys: list[str]) -> dict[str, tuple[Status, bool]]:
-        """Known rows: their status, and whether something of them may have reached the PACS."""
-        found: dict[str, tuple[Status, bool]] = {}
-        sent = sa.select(sa.func.max(INSTANCES.c.attempts)).where(INSTANCES.c.row_key == ROWS.c.row_key)
-        for chunk in _chunks(row_keys):
-            query = sa.select(ROWS.c.row_key, ROWS.c.status, sent.scalar_subquery()).where(ROWS.c.row_key.in_(chunk))
-            found.update({key: (Status(status), bool(tries)) for key, status, tries in connection.execute(query)})
-        return found
-
-    def _enter(self, connection: Connection, entry: Entry, known: tuple[Status, bool] | None) -> None:
-        if entry.outcome is None:
-            return
-        submitted = {
-            "destination": entry.destination,
-            "row_id": entry.row_id,
-            "media": entry.media,
-            "row": ROW_JSON.dump_json(entry.row).decode() if entry.row is not None else None,
-        }
-        fresh = {
-            **submitted,
-            **outcome_values(entry.outcome),
-            "warnings": json.dumps(entry.warnings),
-            "finished_at": None if entry.outcome.status == Status.CHECKED else _now(),
-        }
-        if known is None:
-            connection.execute(ROWS.insert().values(row_key=entry.row_key, attempts=0, **fresh))
-            return
-        status, sent = known
-        where = ROWS.c.row_key == entry.row_key
-        if status == Status.STORED:  # never reverts
-            connection.execute(ROWS.update().where(where).values(**submitted))
-        elif entry.outcome.status == Status.CHECKED and (sent or status in {Status.SENDING, Status.UNCERTAIN}):
-            # Something of it may be in the PACS: it is asked before anything is sent again.
-            values = fresh | outcome_values(Outcome(Status.UNCERTAIN, message="Sent before; the PACS is asked first."))
-            connection.execute(ROWS.update().where(where).values(**values))
-        else:
-            connection.execute(ROWS.update().where(where).values(**fresh))
+            enter_rows(connection, run_id, list(entries))
 
     def finish_run(self, run_id: str, results: Path | None) -> None:
         with self._write() as connection:
             connection.execute(
                 RUNS.update()
                 .where(RUNS.c.run_id == run_id)
-                .values(finished_at=_now(), results=str(results) if results else None)
+                .values(finished_at=now(timespec="microseconds"), results=str(results) if results else None)
             )
 
     def runs(self, manifest: Path | None = None) -> list[Run]:
@@ -123,7 +82,7 @@ class Ledger:
         query = RUNS.select().order_by(RUNS.c.started_at.desc())
         if manifest is not None:
             query = query.where(RUNS.c.manifest == str(manifest))
-        with self._engine.connect() as connection:
+        with self._read() as connection:
             return [
                 Run(
                     run_id=found["run_id"],
@@ -144,17 +103,17 @@ class Ledger:
     ) -> list[LedgerRow]:
         """The run's rows in the order of the sheet, all or those of `row_keys`."""
         query = (
-            sa.select(ROWS, RUN_ROWS.c.row_number)
+            sa.select(ROWS, RUN_ROWS.c.row_number, RUN_ROWS.c.taken)
             .join(RUN_ROWS, RUN_ROWS.c.row_key == ROWS.c.row_key)
             .where(RUN_ROWS.c.run_id == run_id)
         )
-        with self._engine.connect() as connection:
+        with self._read() as connection:
             if row_keys is None:
                 found = [ledger_row(record) for record in connection.execute(query).mappings()]
             else:
                 found = [
                     ledger_row(record)
-                    for chunk in _chunks(list(row_keys))
+                    for chunk in chunks(list(row_keys))
                     for record in connection.execute(query.where(ROWS.c.row_key.in_(chunk))).mappings()
                 ]
             if with_instances:
@@ -164,7 +123,7 @@ class Ledger:
 
     def _instances(self, connection: Connection, row_keys: list[str]) -> dict[str, list[LedgerInstance]]:
         found: dict[str, list[LedgerInstance]] = {}
-        for chunk in _chunks(row_keys):
+        for chunk in chunks(row_keys):
             query = INSTANCES.select().where(INSTANCES.c.row_key.in_(chunk))
             for record in connection.execute(query.order_by(INSTANCES.c.row_key, INSTANCES.c.number)).mappings():
                 found.setdefault(record["row_key"], []).append(ledger_instance(record))
@@ -177,7 +136,7 @@ class Ledger:
             connection.execute(
                 ROWS.update()
                 .where(ROWS.c.row_key == row_key, ROWS.c.status != Status.STORED)
-                .values(**outcome_values(outcome), **columns, finished_at=_now() if ended else None)
+                .values(**outcome_values(outcome), **columns, finished_at=now() if ended else None)
             )
 
     def add_warnings(self, row_key: str, warnings: Iterable[str]) -> None:
@@ -197,49 +156,25 @@ class Ledger:
             .where(RUN_ROWS.c.run_id == run_id)
             .group_by(ROWS.c.status)
         )
-        with self._engine.connect() as connection:
+        with self._read() as connection:
             return {Status(status): count for status, count in connection.execute(query)}
 
     def unfinished_row_keys(self) -> set[str]:
         """Rows that may still be sent, of any run: their prepared files are needed."""
         done = [str(Status.STORED), str(Status.REFUSED), str(Status.SKIPPED)]
-        with self._engine.connect() as connection:
+        with self._read() as connection:
             return set(connection.execute(sa.select(ROWS.c.row_key).where(ROWS.c.status.not_in(done))).scalars())
 
     def claim_content(self, row: LedgerRow, run_id: str, content_key: str) -> str | None:
         """Claim the content for this row; the row ID of the row that files it already, or None when it is ours."""
         with self._write() as connection:
-            where = sa.and_(CLAIMS.c.destination == row.destination, CLAIMS.c.content_key == content_key)
-            holder = connection.execute(sa.select(CLAIMS.c.row_key).where(where)).scalar()
-            if holder == row.row_key:
-                return None
-            if holder is not None and self._holds(connection, holder, run_id):
-                found = connection.execute(sa.select(ROWS.c.row_id).where(ROWS.c.row_key == holder)).scalar_one()
-                return str(found)
-            connection.execute(CLAIMS.delete().where(where))
-            connection.execute(
-                CLAIMS.insert().values(destination=row.destination, content_key=content_key, row_key=row.row_key)
-            )
-            return None
-
-    def _holds(self, connection: Connection, row_key: str, run_id: str) -> bool:
-        """A claim counts when something of its row may be in the PACS, or when this very run is working on it."""
-        sent = sa.select(sa.func.max(INSTANCES.c.attempts)).where(INSTANCES.c.row_key == row_key)
-        if connection.execute(sent).scalar():
-            return True
-        working = (
-            sa.select(ROWS.c.status)
-            .join(RUN_ROWS, RUN_ROWS.c.row_key == ROWS.c.row_key)
-            .where(RUN_ROWS.c.run_id == run_id, ROWS.c.row_key == row_key)
-        )
-        status = connection.execute(working).scalar()
-        return status is not None and status not in (Status.REFUSED, Status.SKIPPED)
+            return claim(connection, row, run_id, content_key)
 
     # --- source studies -----------------------------------------------------------------------------------------
 
     def source(self, run_id: str, study_key: str) -> SourceStudy | None:
         query = SOURCES.select().where(SOURCES.c.run_id == run_id, SOURCES.c.study_key == study_key)
-        with self._engine.connect() as connection:
+        with self._read() as connection:
             found = connection.execute(query).mappings().first()
         if found is None or not Path(found["header_path"]).is_file():
             return None
@@ -259,6 +194,10 @@ class Ledger:
                 )
             )
 
+    def forget_sources(self, run_id: str) -> None:
+        with self._write() as connection:
+            connection.execute(SOURCES.delete().where(SOURCES.c.run_id == run_id))
+
     # --- instances ----------------------------------------------------------------------------------------------
 
     def put_prepared(self, row_key: str, instances: Iterable[Instance]) -> None:
@@ -266,22 +205,27 @@ class Ledger:
         with self._write() as connection:
             known = {one.instance.number: one for one in self._instances(connection, [row_key]).get(row_key, [])}
             connection.execute(INSTANCES.delete().where(INSTANCES.c.row_key == row_key))
+            values = []
             for instance in instances:
                 before = known.get(instance.number)
-                same = before is not None and before.instance.sop_instance_uid == instance.sop_instance_uid
-                connection.execute(
-                    INSTANCES.insert().values(
-                        row_key=row_key,
+                if before is not None and before.instance.sop_instance_uid != instance.sop_instance_uid:
+                    before = None
+                values.append(
+                    {
+                        "row_key": row_key,
                         **instance_values(instance),
-                        status=before.status if before is not None and same else Status.PREPARED,
-                        store_status=before.store_status if before is not None and same else None,
-                        verified=before.verified if before is not None and same else "",
-                        attempts=before.attempts if before is not None and same else 0,
-                    )
+                        "status": before.status if before else Status.PREPARED,
+                        "store_status": before.store_status if before else None,
+                        "verified": before.verified if before else "",
+                        "attempts": before.attempts if before else 0,
+                    }
                 )
+            connection.execute(INSTANCES.insert(), values)
+            # A row that may be in the PACS stays UNCERTAIN, whatever is prepared for it.
+            keep = (Status.STORED, Status.UNCERTAIN)
             connection.execute(
                 ROWS.update()
-                .where(ROWS.c.row_key == row_key, ROWS.c.status != Status.STORED)
+                .where(ROWS.c.row_key == row_key, ROWS.c.status.not_in(keep))
                 .values(**outcome_values(Outcome(Status.PREPARED)), finished_at=None)
             )
 
@@ -298,7 +242,7 @@ class Ledger:
         """Committed before a byte goes out."""
         with self._write() as connection:
             where = sa.and_(INSTANCES.c.row_key == row_key, INSTANCES.c.status != Status.STORED)
-            for chunk in _chunks(list(numbers)):
+            for chunk in chunks(list(numbers)):
                 connection.execute(
                     INSTANCES.update()
                     .where(where, INSTANCES.c.number.in_(chunk))
@@ -317,29 +261,23 @@ class Ledger:
         with self._write() as connection:
             connection.execute(
                 ATTEMPTS.insert().values(
-                    run_id=run_id, row_key=row_key, number=number, at=_now(), store_status=store_status, code=code
+                    run_id=run_id, row_key=row_key, number=number, at=now(), store_status=store_status, code=code
                 )
             )
 
     def set_instances(self, row_key: str, changes: Mapping[int, tuple[Status, int | None, str]]) -> None:
         """Move instances: number -> (status, C-STORE status, how verified). STORED never reverts."""
+        if not changes:
+            return
         with self._write() as connection:
-            for number, (status, store_status, verified) in changes.items():
-                connection.execute(
-                    INSTANCES.update()
-                    .where(
-                        INSTANCES.c.row_key == row_key,
-                        INSTANCES.c.number == number,
-                        INSTANCES.c.status != Status.STORED,
-                    )
-                    .values(status=status, store_status=store_status, verified=verified)
-                )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _chunks(keys: list[Any]) -> Iterator[list[Any]]:
-    for start in range(0, len(keys), _CHUNK):
-        yield keys[start : start + _CHUNK]
+            connection.execute(
+                INSTANCES.update().where(
+                    INSTANCES.c.row_key == row_key,
+                    INSTANCES.c.number == sa.bindparam("of_number"),
+                    INSTANCES.c.status != Status.STORED,
+                ),
+                [
+                    {"of_number": number, "status": status, "store_status": store_status, "verified": verified}
+                    for number, (status, store_status, verified) in changes.items()
+                ],
+            )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import TypeAdapter
 from sqlalchemy.engine import RowMapping
@@ -14,6 +16,9 @@ from media2dicom.model import Instance, Outcome, Row, Status
 
 ROW_JSON: Final = TypeAdapter(Row)
 SETTLED: Final = frozenset({Status.STORED, Status.REFUSED, Status.CONFLICT, Status.SKIPPED})
+
+Key = TypeVar("Key", str, int)
+_CHUNK: Final = 500  # keys per statement: SQLite binds a limited number of values
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class LedgerRow:
     stored_run: str | None
     attempts: int
     finished_at: str | None
+    taken: bool  # whether the run works on it, or only shows it (a retry takes some rows)
     instances: tuple[LedgerInstance, ...] = ()
 
     @property
@@ -54,9 +60,9 @@ class LedgerRow:
     @property
     def is_open(self) -> bool:
         """Whether work on this row may still succeed in this run."""
-        return self.row is not None and (
-            self.status not in SETTLED and (self.status != Status.FAILED or self.outcome.transient)
-        )
+        if not self.taken or self.row is None or self.status in SETTLED:
+            return False
+        return self.status != Status.FAILED or self.outcome.transient
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,7 @@ def ledger_row(found: RowMapping) -> LedgerRow:
         stored_run=found["stored_run"],
         attempts=found["attempts"],
         finished_at=found["finished_at"],
+        taken=bool(found["taken"]),
     )
 
 
@@ -145,3 +152,14 @@ def ledger_instance(found: RowMapping) -> LedgerInstance:
         verified=found["verified"],
         attempts=found["attempts"],
     )
+
+
+def now(timespec: str = "seconds") -> str:
+    """The moment as the ledger writes it: ISO 8601, UTC, so that text sorts as time does."""
+    return datetime.now(UTC).isoformat(timespec=timespec)
+
+
+def chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
+    """`keys` in parts that fit one statement."""
+    for start in range(0, len(keys), _CHUNK):
+        yield keys[start : start + _CHUNK]

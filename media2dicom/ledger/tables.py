@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -48,6 +48,8 @@ RUN_ROWS = sa.Table(
     sa.Column("run_id", sa.String(64), primary_key=True),
     sa.Column("row_number", sa.Integer, primary_key=True),
     sa.Column("row_key", sa.String(64), nullable=False, index=True),
+    sa.Column("taken", sa.Boolean, nullable=False),  # the run works on it; False: it only shows how it stands
+    sa.UniqueConstraint("run_id", "row_key"),
 )
 SOURCES = sa.Table(
     "sources",
@@ -95,23 +97,42 @@ CLAIMS = sa.Table(  # which row files a given content into a given study: a dupl
 )
 
 
-def make_engine(url: str) -> Engine:
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        Path(parsed.database).touch(mode=0o600)
-    engine = sa.create_engine(parsed, connect_args={"timeout": 60})
+_WRITING: Final = "media2dicom_writing"  # the execution option that tells writers from readers
+# How a transaction begins, to read and to write. The lock's number is ours, and arbitrary.
+_BEGIN: Final = {"sqlite": ("BEGIN", "BEGIN IMMEDIATE"), "postgresql": (None, "SELECT pg_advisory_xact_lock(7061001)")}
 
-    @sa.event.listens_for(engine, "connect")
-    def _durable(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun below, not by the driver
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=60000"):
-            connection.execute(f"PRAGMA {pragma}")
+
+def make_engine(url: str) -> Engine:
+    """The ledger's engine. A new SQLite file and its folder are their owner's alone."""
+    parsed = sa.make_url(url)
+    engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else sa.create_engine(parsed, pool_pre_ping=True)
+    to_read, to_write = _BEGIN.get(engine.dialect.name, (None, None))
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # two writers wait for each other instead of failing
+        # Two writers wait for each other instead of failing; readers wait for nobody.
+        statement = to_write if connection.get_execution_options().get(_WRITING) else to_read
+        if statement is not None:
+            connection.exec_driver_sql(statement)
+
+    return engine
+
+
+def writing(engine: Engine) -> Engine:
+    """The same engine for transactions that write."""
+    return engine.execution_options(**{_WRITING: True})
+
+
+def _sqlite(url: sa.URL) -> Engine:
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        Path(url.database).touch(mode=0o600)
+    engine = sa.create_engine(url, connect_args={"timeout": 60})
+
+    @sa.event.listens_for(engine, "connect")
+    def _durable(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun by `_begin`, not by the driver
+        for pragma in ("busy_timeout=60000", "journal_mode=WAL", "synchronous=FULL"):
+            connection.execute(f"PRAGMA {pragma}")
 
     return engine

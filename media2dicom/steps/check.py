@@ -1,4 +1,4 @@
-"""Step 3: what would be sent is complete and within the limits. Nothing over the limit gets a byte sent."""
+"""Step 3: what would be sent is complete, the row's own, and within the limits. Else no byte of it is sent."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from media2dicom.errors import CacheFailed, Media2DicomError
 from media2dicom.ledger import LedgerRow
 from media2dicom.limits import refuse_over_limit, size_warning
 from media2dicom.model import Batch, Status
+from media2dicom.steps.prepared import refuse_unfit
 from media2dicom.steps.workbench import Workbench
 
 
@@ -20,7 +21,7 @@ def _check_row(bench: Workbench, run_id: str, row: LedgerRow) -> int:
         for one in row.instances:
             refuse_over_limit(one.instance.size_bytes, row.media)
             if one.status != Status.STORED:
-                _check_file(one.instance.path.stat().st_size, one.instance.size_bytes)
+                refuse_unfit(row, one.instance)
     except Media2DicomError as error:
         return bench.set_failure(row, error)
     except OSError as error:
@@ -30,11 +31,3 @@ def _check_row(bench: Workbench, run_id: str, row: LedgerRow) -> int:
         bench.ledger.add_warnings(row.row_key, [warning])
     bench.ledger.set_outcome(row.row_key, row.outcome, checked_run=run_id)
     return 0
-
-
-def _check_file(found_bytes: int, written_bytes: int) -> None:
-    if found_bytes != written_bytes:
-        raise CacheFailed(
-            f"A prepared file has {found_bytes} bytes instead of {written_bytes}.",
-            next_step="Clear the cache (media2dicom cache clear) and run the manifest again.",
-        )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import groupby
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 
 from media2dicom.cache import atomic_write
 from media2dicom.dicom.uids import content_key
-from media2dicom.errors import DuplicateRow, IdentityMismatch, Media2DicomError
+from media2dicom.errors import DuplicateRow, IdentityMismatch, Media2DicomError, SourceUnusable
 from media2dicom.identity import confirm_identity
 from media2dicom.ledger import LedgerRow
 from media2dicom.manifest.keys import digest
@@ -18,7 +20,7 @@ from media2dicom.model import Batch, Outcome, Row, SourceStudy, Status
 from media2dicom.pacs.query import find_study, query_association
 from media2dicom.pacs.retrieve import retrieve_source
 from media2dicom.settings import Server, Settings
-from media2dicom.steps.workbench import Workbench
+from media2dicom.steps.workbench import Workbench, unforeseen
 
 
 def retrieve(bench: Workbench, batch: Batch) -> int:
@@ -47,6 +49,10 @@ def _identify(bench: Workbench, run_id: str, study_key: str, rows: list[LedgerRo
         source, header = _source(bench, run_id, study_key, rows[0])
     except Media2DicomError as error:
         return sum(bench.set_failure(row, error) for row in rows)
+    except Exception as error:  # noqa: BLE001 - a header that nobody foresaw must not take the other studies along
+        unforeseen(rows[0], error)
+        unusable = SourceUnusable(f"The study's header cannot be used ({type(error).__name__}).")
+        return sum(bench.set_failure(row, unusable) for row in rows)
     return sum(_confirm(bench, run_id, study_key, source, header, row) for row in rows)
 
 
@@ -56,9 +62,10 @@ def _confirm(
     submitted = _submitted(row)
     try:
         confirm_identity(submitted, header)
-        content = content_key(source.study_instance_uid, submitted)
-        if (other := bench.ledger.claim_content(row, run_id, content)) is not None:
-            raise DuplicateRow(f"Row {other} files the same media into the same study.")
+        if submitted.media_sha256 is not None:  # else the file is too large to be read, and refused for that
+            content = content_key(source.study_instance_uid, submitted)
+            if (other := bench.ledger.claim_content(row, run_id, content)) is not None:
+                raise DuplicateRow(f"Row {other} files the same media into the same study.")
     except Media2DicomError as error:
         return bench.set_failure(row, error)
     status = row.status if row.status == Status.UNCERTAIN else Status.IDENTIFIED
@@ -100,6 +107,8 @@ def headers(bench: Workbench, run_id: str, rows: Iterable[LedgerRow]) -> dict[st
     found: dict[str, tuple[SourceStudy, Dataset]] = {}
     for key in {row.study_key for row in rows if row.study_key}:
         source = bench.ledger.source(run_id, key)
-        if source is not None:
+        if source is None:
+            continue
+        with suppress(OSError, InvalidDicomError):  # removed or damaged meanwhile: not among the found
             found[key] = (source, dcmread(source.header_path))
     return found

@@ -6,9 +6,10 @@ first byte; a success is believed when the PACS finds the instance in the right 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Final
 
 from media2dicom.dicom.encoding import NATIVE_SYNTAXES
 from media2dicom.dicom.transcoding import transcode
@@ -17,19 +18,28 @@ from media2dicom.errors import (
     Media2DicomError,
     NoPresentationContext,
     NotVerified,
+    ObjectNotConformant,
+    QueryFailed,
     StoreFailed,
+    StoreFailedTransient,
     StoreUncertain,
     UploadConflict,
 )
 from media2dicom.ledger import LedgerInstance, LedgerRow
 from media2dicom.model import Batch, Instance, Outcome, Status
-from media2dicom.pacs.store import SendResult, StoreSession
+from media2dicom.pacs import commitment
+from media2dicom.pacs.commitment import Commitment
+from media2dicom.pacs.store import DUPLICATE, SendResult, StoreSession
 from media2dicom.pacs.verify import Verdict, verify
 from media2dicom.settings import Server, Verify
+from media2dicom.steps.parcel import Parcel
+from media2dicom.steps.prepared import is_whole
 from media2dicom.steps.workbench import Workbench
 
 _EXPLICIT, _IMPLICIT = sorted(NATIVE_SYNTAXES, reverse=True)  # 1.2.840.10008.1.2.1, 1.2.840.10008.1.2
-_ASK_FIRST = frozenset({Status.SENDING, Status.UNCERTAIN, Status.CONFLICT})
+_ASK_FIRST: Final = frozenset({Status.SENDING, Status.UNCERTAIN, Status.CONFLICT})
+# Errors of one C-STORE; any other PacsError of a send says that there is no association to be had.
+_OF_ONE_SEND: Final = (StoreFailed, StoreFailedTransient, StoreUncertain, NoPresentationContext)
 
 
 def store(bench: Workbench, batch: Batch) -> int:
@@ -42,108 +52,125 @@ def store(bench: Workbench, batch: Batch) -> int:
     )
 
 
-@dataclass
-class _Parcel:
-    """One row on its way: its instances' states and the errors met."""
-
-    row: LedgerRow
-    patient_id: str
-    states: dict[int, tuple[Status, int | None, str]] = field(default_factory=dict)
-    errors: list[Media2DicomError] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    was_sent: bool = False
-
-    def left(self) -> list[LedgerInstance]:
-        return [one for one in self.row.instances if self.state(one) != Status.STORED]
-
-    def state(self, one: LedgerInstance) -> Status:
-        return self.states[one.instance.number][0] if one.instance.number in self.states else one.status
-
-
 class _Shipment:
     """All rows of a batch that go to one server."""
 
     def __init__(self, bench: Workbench, run_id: str, server: Server, rows: list[LedgerRow]) -> None:
         self._bench, self._run_id, self._server = bench, run_id, server
-        self._parcels = [_Parcel(row, row.row.patient_id) for row in rows if row.row is not None]
+        self._parcels = [Parcel(row, row.row.patient_id) for row in rows if row.row is not None]
 
     def run(self) -> int:
-        for parcel in self._parcels:
-            self._ask_first(parcel)
+        self._ask_first()
         self._send([parcel for parcel in self._parcels if parcel.left() and not parcel.errors])
-        for parcel in self._parcels:
-            self._prove(parcel)
+        self._prove()
         return sum(self._settle(parcel) for parcel in self._parcels)
 
     # --- before --------------------------------------------------------------------------------------------------
 
-    def _ask_first(self, parcel: _Parcel) -> None:
+    def _ask_first(self) -> None:
         """What may be there already, from a crash, a lost answer or a lost ledger, is not sent again."""
-        doubtful = [one for one in parcel.left() if one.attempts or one.status in _ASK_FIRST]
-        fresh = [one for one in parcel.left() if one not in doubtful]
-        for_the_rest = self._verdicts(parcel, fresh[:1])
-        if any(verdict != Verdict.ABSENT for verdict in for_the_rest.values()):
-            doubtful = parcel.left()
-        verdicts = for_the_rest | self._verdicts(
-            parcel, [one for one in doubtful if one.instance.sop_instance_uid not in for_the_rest]
+        doubtful = {
+            parcel.row.row_key: [one for one in parcel.left() if one.attempts or one.status in _ASK_FIRST]
+            for parcel in self._parcels
+        }
+        # Of a row that this ledger never sent, one instance tells whether there are more to be asked for.
+        samples = {
+            parcel.row.row_key: [one for one in parcel.left() if one not in doubtful[parcel.row.row_key]][:1]
+            for parcel in self._parcels
+        }
+        verdicts = self._ask((parcel, doubtful[key] + samples[key]) for key, parcel in self._by_key())
+        rest = [
+            (parcel, [one for one in parcel.left() if one.instance.sop_instance_uid not in verdicts])
+            for key, parcel in self._by_key()
+            if any(verdicts[one.instance.sop_instance_uid] != Verdict.ABSENT for one in samples[key])
+        ]
+        verdicts |= self._ask(rest)
+        left = [(parcel, one) for parcel in self._parcels for one in parcel.left()]
+        report = self._report(
+            [one.instance for _, one in left if verdicts.get(one.instance.sop_instance_uid) == Verdict.FOUND]
         )
-        for one in parcel.left():
-            match verdicts.get(one.instance.sop_instance_uid):
-                case Verdict.FOUND:
-                    parcel.states[one.instance.number] = (Status.STORED, one.store_status, self._how())
-                case Verdict.ELSEWHERE:
-                    self._conflict(parcel, one)
-                case Verdict.UNKNOWN:
-                    parcel.errors.append(StoreUncertain("The PACS could not be asked whether it has the instance."))
-        self._bench.ledger.set_instances(parcel.row.row_key, parcel.states)
+        for parcel, one in left:
+            self._take_up(parcel, one, verdicts.get(one.instance.sop_instance_uid, Verdict.ABSENT), report)
+        for parcel in self._parcels:
+            self._keep(parcel)
 
-    def _verdicts(self, parcel: _Parcel, ones: Iterable[LedgerInstance]) -> dict[str, Verdict]:
-        instances = [one.instance for one in ones]
-        if not instances:
-            return {}
-        return verify(self._server, self._bench.settings, instances, patient_id=parcel.patient_id)
+    def _take_up(self, parcel: Parcel, one: LedgerInstance, verdict: Verdict, report: Commitment) -> None:
+        match verdict:
+            case Verdict.FOUND:
+                self._found(parcel, one, one.store_status, report)
+            case Verdict.ELSEWHERE:
+                self._conflict(parcel, one)
+            case Verdict.UNKNOWN if self._server.verify is Verify.NONE:
+                pass  # a PACS that is never asked: the same bytes go out under the same UID
+            case Verdict.UNKNOWN if parcel.is_in_doubt(one):
+                parcel.errors.append(StoreUncertain("Sent before, and the PACS could not be asked whether it has it."))
+            case Verdict.UNKNOWN:
+                parcel.errors.append(QueryFailed("The PACS could not be asked whether it has it; nothing was sent."))
 
-    def _how(self) -> str:
-        return str(Verify.COMMITMENT if self._server.verify is Verify.COMMITMENT else Verify.FIND)
+    def _by_key(self) -> list[tuple[str, Parcel]]:
+        return [(parcel.row.row_key, parcel) for parcel in self._parcels]
+
+    def _ask(self, questions: Iterable[tuple[Parcel, list[LedgerInstance]]]) -> dict[str, Verdict]:
+        """C-FIND, one association for each patient."""
+        of_patient: dict[str, list[Instance]] = defaultdict(list)
+        for parcel, ones in questions:
+            of_patient[parcel.patient_id] += [one.instance for one in ones]
+        by_query = self._server.model_copy(update={"verify": Verify.FIND})
+        verdicts: dict[str, Verdict] = {}
+        for patient_id, instances in of_patient.items():
+            if instances:
+                verdicts |= verify(by_query, self._bench.settings, instances, patient_id=patient_id)
+        return verdicts
 
     # --- the send ------------------------------------------------------------------------------------------------
 
-    def _send(self, parcels: list[_Parcel]) -> None:
+    def _send(self, parcels: list[Parcel]) -> None:
         instances = [one.instance for parcel in parcels for one in parcel.left()]
         if not instances:
             return
+        waiting = list(parcels)
         try:
             with StoreSession(self._server, self._bench.settings, instances) as session:
-                for parcel in parcels:
-                    self._send_row(session, parcel)
-        except Media2DicomError as error:  # no association: nothing of what is left was sent
-            for parcel in parcels:
-                if not parcel.was_sent:
-                    parcel.errors.append(error)
+                while waiting:
+                    self._send_row(session, waiting.pop(0))
+        except Media2DicomError as error:  # no association, or none any more: what waits was not sent
+            for parcel in waiting:
+                parcel.errors.append(error)
 
-    def _send_row(self, session: StoreSession, parcel: _Parcel) -> None:
+    def _send_row(self, session: StoreSession, parcel: Parcel) -> None:
+        """Raises the error of an association that is lost and cannot be had again."""
         row_key = parcel.row.row_key
-        left = parcel.left()
         try:
-            outgoing = [self._acceptable(session, row_key, one.instance) for one in left]
+            outgoing = [self._acceptable(session, row_key, one.instance) for one in parcel.left()]
         except Media2DicomError as error:
             parcel.errors.append(error)
             return
         self._bench.ledger.mark_sending(row_key, [instance.number for instance in outgoing])
         parcel.was_sent = True
+        no_association = None
         for instance in outgoing:
             result = session.send(instance)
             code = result.error.code if result.error else None
             self._bench.ledger.record_attempt(self._run_id, row_key, instance.number, result.status, code)
             self._note(parcel, instance, result)
             if result.error is not None and not isinstance(result.error, StoreFailed):
+                if not isinstance(result.error, _OF_ONE_SEND):
+                    no_association = result.error
                 break  # the rest would meet the same; what was not sent is no question to the PACS
         for instance in outgoing:
-            parcel.states.setdefault(instance.number, (Status.FAILED, None, ""))
-        self._bench.ledger.set_instances(row_key, parcel.states)
+            if instance.number not in parcel.states:
+                parcel.set(instance, Status.FAILED, None)
+        self._keep(parcel)
+        if no_association is not None:
+            raise no_association
 
     def _acceptable(self, session: StoreSession, row_key: str, instance: Instance) -> Instance:
         """The instance in a transfer syntax that the PACS takes; rewritten natively when it refuses JPEG."""
+        if not is_whole(instance):
+            raise CacheFailed(
+                "A prepared file is not there as it was written; nothing was sent.",
+                next_step="Run the manifest again: the file is made anew.",
+            )
         accepted = session.accepted_syntaxes(instance.sop_class_uid)
         if instance.transfer_syntax_uid in accepted:
             return instance
@@ -155,84 +182,98 @@ class _Shipment:
             rewritten = transcode(instance, native, path)
         except OSError as error:
             raise CacheFailed(f"A prepared file cannot be read: {error.strerror}.") from None
+        except Media2DicomError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a file that nobody foresaw must not take the other rows along
+            raise ObjectNotConformant(
+                f"The PACS refuses JPEG, and the object could not be rewritten without ({type(error).__name__})."
+            ) from None
         self._bench.ledger.replace_instance(row_key, rewritten)
         return rewritten
 
-    def _note(self, parcel: _Parcel, instance: Instance, result: SendResult) -> None:
+    def _note(self, parcel: Parcel, instance: Instance, result: SendResult) -> None:
         if result.warning is not None:
             parcel.warnings.append(result.warning)
-        if isinstance(result.error, StoreUncertain) or result.error is None:
-            # Sent, or perhaps: the proof decides.
-            parcel.states[instance.number] = (Status.UNCERTAIN, result.status, "")
+        if result.error is None or isinstance(result.error, StoreUncertain):
+            parcel.set(instance, Status.UNCERTAIN, result.status)  # sent, or perhaps: the proof decides
         else:
-            parcel.states[instance.number] = (Status.FAILED, result.status, "")
-        if result.error is not None:
+            parcel.set(instance, Status.FAILED, result.status)
             parcel.errors.append(result.error)
 
     # --- the proof -----------------------------------------------------------------------------------------------
 
-    def _prove(self, parcel: _Parcel) -> None:
-        unproved = [
-            one for one in parcel.left() if parcel.states.get(one.instance.number, ("",))[0] == Status.UNCERTAIN
-        ]
+    def _prove(self) -> None:
+        unproved = [(parcel, parcel.unproved()) for parcel in self._parcels]
+        unproved = [(parcel, ones) for parcel, ones in unproved if ones]
         if not unproved:
             return
         trusted = self._server.verify is Verify.NONE
-        asked = [one for one in unproved if not (trusted and self._said_success(parcel, one))]
-        verdicts = self._verdicts(parcel, asked)
-        for one in unproved:
-            number = one.instance.number
-            status = parcel.states[number][1]
-            match verdicts.get(one.instance.sop_instance_uid):
-                case None:
-                    parcel.states[number] = (Status.STORED, status, "")
-                case Verdict.FOUND:
-                    parcel.states[number] = (Status.STORED, status, self._how())
-                case Verdict.ELSEWHERE:
-                    self._conflict(parcel, one)
-                case Verdict.ABSENT if status is not None:
-                    parcel.states[number] = (Status.UNCERTAIN, status, "")
-                    parcel.errors.append(NotVerified("The PACS answered success, but does not find the instance."))
-                case _:
-                    parcel.errors.append(StoreUncertain("No answer to the send, and the PACS does not show it (yet)."))
-        self._bench.ledger.set_instances(parcel.row.row_key, parcel.states)
+        report = self._report([one.instance for _, ones in unproved for one in ones])
+        verdicts = self._ask(
+            (parcel, [one for one in ones if not (trusted and _said_success(parcel, one))]) for parcel, ones in unproved
+        )
+        for parcel, ones in unproved:
+            for one in ones:
+                self._judge(parcel, one, verdicts.get(one.instance.sop_instance_uid), report)
+            self._keep(parcel)
 
-    def _said_success(self, parcel: _Parcel, one: LedgerInstance) -> bool:
-        """A success or warning status; 'duplicate' (0111) is always looked at."""
-        status = parcel.states[one.instance.number][1]
-        return status is not None and status != 0x0111
+    def _report(self, instances: list[Instance]) -> Commitment:
+        """What the PACS takes charge of (PS3.4 J), asked once for the whole shipment."""
+        if self._server.verify is not Verify.COMMITMENT or not instances:
+            return Commitment()
+        return commitment.request(self._server, self._bench.settings, instances)
 
-    def _conflict(self, parcel: _Parcel, one: LedgerInstance) -> None:
-        parcel.states[one.instance.number] = (Status.CONFLICT, one.store_status, "")
+    def _judge(self, parcel: Parcel, one: LedgerInstance, verdict: Verdict | None, report: Commitment) -> None:
+        instance = one.instance
+        status = parcel.states[instance.number][1]
+        match verdict:
+            case None:
+                parcel.set(instance, Status.STORED, status)
+            case Verdict.FOUND:
+                self._found(parcel, one, status, report)
+            case Verdict.ELSEWHERE:
+                self._conflict(parcel, one)
+            case Verdict.ABSENT if status is not None:
+                parcel.errors.append(NotVerified("The PACS answered success, but does not find the instance."))
+            case Verdict.ABSENT:
+                parcel.errors.append(StoreUncertain("No answer to the send, and the PACS does not show it (yet)."))
+            case _:
+                said = "No answer to the send" if status is None else "The PACS took it"
+                parcel.errors.append(StoreUncertain(f"{said}, but it could not be asked whether it has it."))
+
+    def _found(self, parcel: Parcel, one: LedgerInstance, status: int | None, report: Commitment) -> None:
+        uid = one.instance.sop_instance_uid
+        if uid in report.failed:
+            parcel.errors.append(NotVerified("The PACS finds the instance, but does not commit itself to keep it."))
+            return
+        how = Verify.COMMITMENT if uid in report.committed else Verify.FIND
+        parcel.set(one.instance, Status.STORED, status, str(how))
+
+    def _conflict(self, parcel: Parcel, one: LedgerInstance) -> None:
+        status = parcel.states.get(one.instance.number, (None, one.store_status))[1]
+        parcel.set(one.instance, Status.CONFLICT, status)
         parcel.errors.append(
             UploadConflict("The PACS holds the SOP Instance UID more than once or under another patient or study.")
         )
 
     # --- the outcome ---------------------------------------------------------------------------------------------
 
-    def _settle(self, parcel: _Parcel) -> int:
+    def _keep(self, parcel: Parcel) -> None:
+        self._bench.ledger.set_instances(parcel.row.row_key, parcel.states)
+
+    def _settle(self, parcel: Parcel) -> int:
         row = parcel.row
         if parcel.warnings:
             self._bench.ledger.add_warnings(row.row_key, parcel.warnings)
         if not parcel.left():
-            message = "" if parcel.was_sent else "Was in the PACS already; nothing was sent."
-            stored = Outcome(Status.STORED, message=message)
+            stored = Outcome(Status.STORED, message=parcel.stored_message())
             self._bench.ledger.set_outcome(row.row_key, stored, stored_run=self._run_id)
             return 0
-        error = _worst(parcel.errors)
-        if isinstance(error, UploadConflict):
-            status = Status.CONFLICT
-        elif any(parcel.state(one) in {Status.UNCERTAIN, Status.SENDING} for one in parcel.left()):
-            status = Status.UNCERTAIN
-        else:
-            status = Status.FAILED
-        done, total = len(row.instances) - len(parcel.left()), len(row.instances)
-        progress = f"{done} of {total} instances are stored. " if total > 1 else ""
-        return self._bench.set_failure(row, error, status=status, progress=progress)
+        status, error = parcel.failure()
+        return self._bench.end_row(row, status, error, parcel.progress() + error.message)
 
 
-def _worst(errors: list[Media2DicomError]) -> Media2DicomError:
-    """The error that decides: a conflict, else a permanent one, else the first."""
-    if not errors:
-        return StoreUncertain("The send ended without an outcome.")
-    return min(errors, key=lambda error: (not isinstance(error, UploadConflict), error.transient))
+def _said_success(parcel: Parcel, one: LedgerInstance) -> bool:
+    """A success or warning status; 'duplicate' is always looked at."""
+    status = parcel.states[one.instance.number][1]
+    return status is not None and status != DUPLICATE

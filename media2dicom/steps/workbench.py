@@ -52,18 +52,32 @@ class Workbench:
         """The batch's rows on which work may still succeed."""
         return [row for row in self.ledger.rows(batch.run_id, batch.row_keys) if row.is_open]
 
-    def set_failure(
-        self, row: LedgerRow, error: Media2DicomError, *, status: Status | None = None, progress: str = ""
-    ) -> int:
-        """Record why the row did not get on; 1 when that may pass, else 0."""
-        if status is None:
-            local = isinstance(error, PacsError) or error.transient
-            status = Status.FAILED if local else Status.REFUSED
-        self.ledger.set_outcome(
-            row.row_key, Outcome(status, error.code, progress + error.message, error.next_step, error.transient)
-        )
+    def set_failure(self, row: LedgerRow, error: Media2DicomError) -> int:
+        """Record why the row did not get as far as being sent; 1 when that may pass, else 0."""
+        status, before = Status.REFUSED, ""
+        if isinstance(error, PacsError) or error.transient:
+            status = Status.FAILED
+        if row.status in {Status.SENDING, Status.UNCERTAIN}:
+            # What an earlier send came to is still not known: that it failed now must not hide it.
+            before = "Sent before without an answer, so the PACS may have it. "
+            status = Status.UNCERTAIN if status == Status.FAILED else status
+        return self.end_row(row, status, error, before + error.message)
+
+    def end_row(self, row: LedgerRow, status: Status, error: Media2DicomError, message: str) -> int:
+        """Record how the row ended for now; 1 when that may pass, else 0."""
+        outcome = Outcome(status, error.code, message, error.next_step, error.transient)
+        self.ledger.set_outcome(row.row_key, outcome)
         LOGGER.info("Row %d: %s (%s)", row.row_number, status, error.code)
         return int(error.transient)
+
+
+def unforeseen(row: LedgerRow, error: Exception) -> None:
+    """Log an error that nobody foresaw. No text: it may hold what the file or the PACS holds."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace is not None else "?"
+    LOGGER.error("Row %d: unforeseen %s in %s", row.row_number, type(error).__name__, place)
 
 
 def open_workbench(settings: Settings) -> Workbench:

@@ -1,0 +1,80 @@
+"""Prepared files looked at again, without their pixels: is the file whole, and whose is it?
+
+What is sent was perhaps prepared in an earlier run. Meanwhile the disk may have lost some of it, and the PACS may
+know the patient by another name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag
+
+from media2dicom.dicom.attributes import copy_identity
+from media2dicom.errors import CacheFailed, ObjectNotConformant
+from media2dicom.ledger import LedgerRow
+from media2dicom.model import Instance
+
+_AFTER_UIDS: Final = 0x00200010  # Study ID: the first element behind patient, study, series and SOP Instance UID
+_WHO: Final = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyInstanceUID")
+
+
+def is_whole(instance: Instance) -> bool:
+    """Whether the file is there with the size it was written with."""
+    try:
+        return instance.path.stat().st_size == instance.size_bytes
+    except OSError:
+        return False
+
+
+def is_of(instance: Instance, source: Dataset) -> bool:
+    """Whether the file has the patient and the study that `source` lends today. Raises SourceUnusable."""
+    today = Dataset()
+    copy_identity(source, today)
+    try:
+        found = _identity(instance.path)
+    except CacheFailed:
+        return False
+    return _values(found, _WHO) == _values(today, _WHO)
+
+
+def refuse_unfit(row: LedgerRow, instance: Instance) -> None:
+    """The last look before a file is sent: whole, and the row's patient, study and instance.
+
+    Raises CacheFailed when it is not whole, ObjectNotConformant when it is another's.
+    """
+    if not is_whole(instance):
+        raise CacheFailed(
+            "A prepared file is not there as it was written.",
+            next_step="Run the manifest again: the file is made anew.",
+        )
+    found = _identity(instance.path)
+    wanted = [instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid]
+    patient_id = row.row.patient_id.strip() if row.row is not None else ""
+    keywords = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    if _values(found, ["PatientID"]) != [patient_id] or _values(found, keywords) != wanted:
+        raise ObjectNotConformant(
+            "A prepared file is not that of the row's patient, study and instance; it is not sent.",
+            next_step="Clear the cache (media2dicom cache clear) and run the manifest again.",
+        )
+
+
+def _identity(path: Path) -> Dataset:
+    def is_behind(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        return int(tag) >= _AFTER_UIDS
+
+    try:
+        with path.open("rb") as file:
+            return read_partial(file, stop_when=is_behind)
+    except Exception:  # noqa: BLE001 - whatever damaged bytes make pydicom raise; its text may hold values
+        raise CacheFailed(
+            "A prepared file cannot be read.", next_step="Run the manifest again: the file is made anew."
+        ) from None
+
+
+def _values(dataset: Dataset, keywords: Iterable[str]) -> list[str]:
+    return [str(dataset.get(keyword) or "").strip(" \0") for keyword in keywords]

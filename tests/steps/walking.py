@@ -1,0 +1,158 @@
+"""What the tests of the steps share: an observed PACS, small media, and a walk of a manifest through all steps."""
+
+from __future__ import annotations
+
+import struct
+import uuid
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from media2dicom.ledger import LedgerRow
+from media2dicom.model import Batch
+from media2dicom.pacs.demo import DemoPacs
+from media2dicom.runs import (
+    Selection,
+    begin_retry,
+    begin_run,
+    finish_run,
+    make_batches,
+    manifest_lock,
+    refuse_unreachable_servers,
+)
+from media2dicom.settings import Settings
+from media2dicom.steps.check import check
+from media2dicom.steps.convert import convert
+from media2dicom.steps.record import record
+from media2dicom.steps.retrieve import retrieve
+from media2dicom.steps.store import store
+from media2dicom.steps.workbench import Workbench, open_workbench
+from tests import peers, real_media
+from tests.manifest import sheets
+from tests.pacs import studies
+
+STEPS = (retrieve, convert, check, store)
+QUICK = {"connect": 2, "acse": 2, "dimse": 3, "stall": 1, "store_floor": 2}
+
+
+class ObservedPacs(DemoPacs):
+    """The embedded PACS. `received`: the SOP Instance UID of every C-STORE. `mood` may answer one with a status;
+    None is the ordinary answer."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        super().__init__(folder, **options)
+        self.received: list[str] = []
+        self.mood: Callable[[Any], int | None] = lambda _event: None
+
+    def _on_store(self, event: Any) -> int:
+        self.received.append(str(event.request.AffectedSOPInstanceUID))
+        status = self.mood(event)
+        return super()._on_store(event) if status is None else status
+
+    @property
+    def peer(self) -> peers.Peer:
+        our_port = next(iter(self.destinations.values()))[1] if self.destinations else peers.free_port()
+        return peers.Peer("observed", self.port, self.ae_title, our_port, self.host)
+
+    def load(self, *datasets: Dataset) -> None:
+        """Put studies there before the test begins."""
+        self.peer.load(datasets)
+        self.received.clear()
+
+    def held(self) -> list[str]:
+        """SOP Instance UIDs of what Media2DICOM made and the PACS holds; one twice if it is there twice."""
+        keys = Dataset()
+        keys.QueryRetrieveLevel = "IMAGE"
+        keys.SOPInstanceUID = ""
+        uids = [str(answer.SOPInstanceUID) for answer in self.index.find("IMAGE", keys)]
+        return sorted(uid for uid in uids if uid.startswith("2.25."))
+
+
+@contextmanager
+def workbench(settings: Settings) -> Iterator[Workbench]:
+    bench = open_workbench(settings)
+    try:
+        yield bench
+    finally:
+        bench.ledger.close()
+
+
+def png(path: Path, seed: int = 0) -> Path:
+    """A small grey picture, another one for every seed."""
+    rows = b"".join(b"\0" + bytes((seed * 7 + x * y) % 256 for x in range(16)) for y in range(16))
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 16, 16, 8, 0, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"tEXt", b"seed\0" + str(seed).encode())
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+    return path
+
+
+def stl(path: Path, seed: int = 0) -> Path:
+    path.write_bytes(real_media.binary_stl(real_media.sphere(), header=f"made for a test {seed}".encode()))
+    return path
+
+
+def cells_of(study: Dataset, **more: Any) -> dict[str, Any]:
+    """The cells of a row for that study."""
+    return {"study_instance_uid": str(study.StudyInstanceUID), "patient_id": str(study.PatientID), **more}
+
+
+def manifest(folder: Path, rows: Sequence[Mapping[str, Any]], name: str = "manifest.csv") -> Path:
+    return sheets.text(folder / name, rows)
+
+
+def pictures(folder: Path, study: Dataset, count: int) -> Path:
+    """A manifest of `count` pictures for one study."""
+    return manifest(
+        folder, [cells_of(study, media=png(folder / f"{number}.png", number).name) for number in range(count)]
+    )
+
+
+def new_study(**values: Any) -> Dataset:
+    return studies.image(**values)
+
+
+def do_steps(bench: Workbench, batch: Batch, tries: int = 1) -> None:
+    """The steps one after the other; one that says that rows are left for another try gets it."""
+    for step in STEPS:
+        for _ in range(tries):
+            if not step(bench, batch):
+                break
+    record(bench, batch)
+
+
+def walk(
+    bench: Workbench,
+    sheet: Path,
+    *,
+    server: str | None = None,
+    tries: int = 1,
+    retry: Selection | None = None,
+    results: Path | None = None,
+) -> list[LedgerRow]:
+    """A whole run of a manifest; its rows as they ended."""
+    run_id = uuid.uuid4().hex
+    with manifest_lock(bench.settings, sheet):
+        if retry is None or not begin_retry(bench, sheet, run_id, retry):
+            begin_run(bench, sheet, server, run_id)
+        refuse_unreachable_servers(bench, run_id)
+        for batch in make_batches(bench, run_id):
+            do_steps(bench, batch, tries)
+        finish_run(bench, run_id, sheet, results)
+    return bench.ledger.rows(run_id)
+
+
+def outcomes(rows: Sequence[LedgerRow]) -> list[tuple[str, str | None]]:
+    return [(str(row.status), row.outcome.code) for row in rows]
