@@ -69,7 +69,7 @@ def dicom_validator(path: Path, standard: Path) -> list[str]:
     handler = Collect()
     logger.addHandler(handler)
     try:
-        results = DicomFileValidator(_validator(standard)).validate(path)
+        results = DicomFileValidator(_validator(standard), log_level=logging.WARNING).validate(path)
     finally:
         logger.removeHandler(handler)
     for result in results.values():

@@ -12,14 +12,17 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from media2dicom.dicom.attributes import copy_identity, is_image
+from media2dicom.dicom.attributes import copy_identity
+from media2dicom.dicom.references import is_image
 from media2dicom.dicom.uids import series_instance_uid, sop_instance_uid
-from media2dicom.errors import MediaChanged
+from media2dicom.dicom.values import valid_text
+from media2dicom.errors import MediaChanged, OptionRefused
 from media2dicom.media.payload import Payload, Pictures
 from media2dicom.model import Instance, Row
 from media2dicom.settings import Settings
 
 DEFAULT_SERIES_NUMBER = 9001  # after the study's own series in every viewer's list
+_LARGEST_IS = 2**31 - 1  # PS3.5 6.2
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Build:
         """The source's, so that no unwanted billing event follows; of a non-image source its study's, else OT."""
         if self.row.options.modality is not None:
             return self.row.options.modality
-        own = str(self.source.get("Modality") or "") if is_image(self.source) else ""
+        own = valid_text(self.source, "Modality") if is_image(self.source) else ""
         return own or self.image_modality or "OT"
 
     @property
@@ -77,7 +80,8 @@ def start_dataset(build: Build, *, sop_class_uid: str, modality: str, part: int)
     options = build.row.options
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    build.warnings.extend(w for w in copy_identity(_with_override(build), dataset) if w not in build.warnings)
+    warnings = copy_identity(build.source, dataset, accession_override=options.accession_override)
+    build.warnings.extend(warning for warning in warnings if warning not in build.warnings)
     dataset.SOPClassUID = sop_class_uid
     dataset.SOPInstanceUID = sop_instance_uid(build.study_instance_uid, build.row, part)
     dataset.InstanceCreationDate = f"{build.now:%Y%m%d}"
@@ -85,23 +89,16 @@ def start_dataset(build: Build, *, sop_class_uid: str, modality: str, part: int)
     dataset.Modality = modality
     dataset.SeriesInstanceUID = series_instance_uid(build.study_instance_uid, build.row, modality)
     dataset.SeriesNumber = DEFAULT_SERIES_NUMBER if options.series_number is None else options.series_number
-    dataset.SeriesDate, dataset.SeriesTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
+    if options.series_group is None:  # rows that share a series are converted at different times
+        dataset.SeriesDate, dataset.SeriesTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
     if options.series_description is not None:
         dataset.SeriesDescription = options.series_description
     order = options.instance_order if options.instance_order is not None else build.row.order_in_group
     dataset.InstanceNumber = (1 if order is None else order) + part
+    if dataset.InstanceNumber > _LARGEST_IS:
+        raise OptionRefused(f"instance_order is too large: Instance Number ends at {_LARGEST_IS}.")
     dataset.ContentDate, dataset.ContentTime = build.content_moment
     return dataset
-
-
-def _with_override(build: Build) -> Dataset:
-    """The source with the row's accession number, so that an overridden one is not even judged."""
-    if build.row.options.accession_override is None:
-        return build.source
-    source = Dataset()
-    source.update(build.source)
-    source.AccessionNumber = build.row.options.accession_override
-    return source
 
 
 def as_instance(dataset: Dataset, transfer_syntax_uid: str, path: Path, size_bytes: int, part: int) -> Instance:

@@ -8,11 +8,13 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import EncapsulatedSTLStorage, ExplicitVRLittleEndian
 
-from media2dicom.dicom.attributes import add_equipment, add_referenced_series, add_source_instance, code_item
+from media2dicom.dicom.attributes import add_equipment
 from media2dicom.dicom.building import Build, as_instance, start_dataset
 from media2dicom.dicom.color import rgb_to_cielab_us
 from media2dicom.dicom.part10 import document_bulk, write_part10
+from media2dicom.dicom.references import add_referenced_series, add_source_instance, code_item
 from media2dicom.dicom.uids import derived_uid, model_group_uid
+from media2dicom.dicom.values import valid_text
 from media2dicom.errors import OptionRefused
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media.payload import Model
@@ -56,11 +58,12 @@ def build_encapsulated_stl(model: Model, build: Build) -> Instance:
     source = build.source
     add_equipment(dataset, device_serial_number=build.device_serial_number)
 
-    # Frame of Reference (C.7.4.1): the model lies in its source's space.
-    dataset.FrameOfReferenceUID = source.get("FrameOfReferenceUID") or derived_uid(
-        "frame-of-reference", dataset.SOPInstanceUID
+    # Frame of Reference (C.7.4.1): the model lies in its source's space; without one, in that of its series or group.
+    dataset.ModelGroupUID = model_group_uid(build.study_instance_uid, build.row)
+    dataset.FrameOfReferenceUID = valid_text(source, "FrameOfReferenceUID") or derived_uid(
+        "frame-of-reference", dataset.SeriesInstanceUID if options.series_group else dataset.ModelGroupUID
     )
-    dataset.PositionReferenceIndicator = source.get("PositionReferenceIndicator") or ""
+    dataset.PositionReferenceIndicator = valid_text(source, "PositionReferenceIndicator")
 
     # Encapsulated Document (C.24.2)
     dataset.AcquisitionDateTime = ""
@@ -68,7 +71,7 @@ def build_encapsulated_stl(model: Model, build: Build) -> Instance:
     add_source_instance(source, dataset)
     add_referenced_series(source, dataset)
     dataset.DocumentTitle = options.part_name or options.series_description or "3D model"
-    title = _MODEL_TITLES.get(str(source.get("Modality", "")))
+    title = _MODEL_TITLES.get(valid_text(source, "Modality"))
     dataset.ConceptNameCodeSequence = Sequence([code_item(*title)] if title else [])
     dataset.MIMETypeOfEncapsulatedDocument = STL_MIME_TYPE
     dataset.EncapsulatedDocumentLength = model.size_bytes
@@ -81,7 +84,6 @@ def build_encapsulated_stl(model: Model, build: Build) -> Instance:
     if options.model_usage is not None:
         scheme, meaning = _MODEL_USAGES[options.model_usage]
         dataset.ModelUsageCodeSequence = Sequence([code_item(options.model_usage, scheme, meaning)])
-    dataset.ModelGroupUID = model_group_uid(build.study_instance_uid, build.row)
     if options.color is not None:
         dataset.RecommendedDisplayCIELabValue = rgb_to_cielab_us(options.color)
     if options.opacity is not None:

@@ -22,18 +22,19 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from media2dicom.dicom.attributes import (
-    add_equipment,
+from media2dicom.dicom.attributes import add_equipment
+from media2dicom.dicom.building import Build, as_instance, start_dataset
+from media2dicom.dicom.encoding import NATIVE_SYNTAXES, EncodedFrame, default_transfer_syntax, encode
+from media2dicom.dicom.icc import as_input_profile
+from media2dicom.dicom.part10 import Bulk, encapsulated_bulk, native_bulk, spooled_frames, write_part10
+from media2dicom.dicom.references import (
     add_referenced_series,
     add_source_instance,
     code_item,
     is_image,
     referenced_sop,
 )
-from media2dicom.dicom.building import Build, as_instance, start_dataset
-from media2dicom.dicom.encoding import NATIVE_SYNTAXES, EncodedFrame, default_transfer_syntax, encode
-from media2dicom.dicom.icc import as_input_profile
-from media2dicom.dicom.part10 import Bulk, encapsulated_bulk, native_bulk, spooled_frames, write_part10
+from media2dicom.dicom.values import valid_text
 from media2dicom.errors import OptionRefused
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media.payload import LossyHistory, Picture, Pictures
@@ -133,7 +134,7 @@ def _start(build: Build, sop_class_uid: str, part: int, *, from_video: bool) -> 
     dataset.TimeOfSecondaryCapture = f"{build.now:%H%M%S}"
     dataset.ImageType = ["DERIVED", "SECONDARY"]
     dataset.PatientOrientation = ""  # type 2C, unknown
-    if body_part := options.body_part or source.get("BodyPartExamined"):
+    if body_part := options.body_part or valid_text(source, "BodyPartExamined"):
         dataset.BodyPartExamined = body_part
     # Image Laterality answers for Laterality (0020,0060), 2C; U where nobody knows.
     dataset.ImageLaterality = options.laterality or _laterality(source)
@@ -151,7 +152,7 @@ def _start(build: Build, sop_class_uid: str, part: int, *, from_video: bool) -> 
 
 def _laterality(source: Dataset) -> str:
     for keyword, allowed in (("ImageLaterality", "RLUB"), ("Laterality", "RL")):
-        value = str(source.get(keyword) or "").strip().upper()
+        value = valid_text(source, keyword)
         if len(value) == 1 and value in allowed:
             return value
     return "U"
@@ -168,7 +169,7 @@ def _add_pixel_attributes(dataset: Dataset, frame: EncodedFrame, *, lossy: tuple
     dataset.HighBit, dataset.PixelRepresentation = frame.bits_stored - 1, 0
     dataset.LossyImageCompression = "01" if lossy else "00"
     if lossy:
-        dataset.LossyImageCompressionRatio = [_decimal(step.ratio, 2) for step in lossy]
+        dataset.LossyImageCompressionRatio = [_decimal(step.ratio, 2 if step.ratio >= 1 else 6) for step in lossy]
         dataset.LossyImageCompressionMethod = [step.method for step in lossy]
 
 

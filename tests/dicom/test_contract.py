@@ -1,0 +1,348 @@
+"""One contract for every object that the project writes, in every transfer syntax that the object may take.
+
+Both checkers find nothing, the identity is the source's, and what the header says of the pixels is what their
+stream says of itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from media2dicom.dicom.attributes import MODULES
+from media2dicom.dicom.building import build_instances
+from media2dicom.dicom.transcoding import transcode
+from media2dicom.media.payload import Payload
+from media2dicom.model import Instance, Options, VideoMode
+from tests.checkers import check, dciodvfy
+from tests.dicom import making
+from tests.dicom.making import BASELINE, EXPLICIT, EXTENDED, IMPLICIT, P14, SV1
+
+SC, SC_GREY, SC_COLOR = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.2", "1.2.840.10008.5.1.4.1.1.7.4"
+STL = "1.2.840.10008.5.1.4.1.1.104.3"
+ALL = (BASELINE, EXTENDED, P14, SV1, EXPLICIT)
+EVEN, UNEVEN = (0.0, 33.333, 66.667, 100.0), (0.0, 40.0, 120.5, 1000.0 / 3)
+CINE = Options(video_mode=VideoMode.CINE)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of object: how its payload is made, its storage class, the transfer syntaxes that it may take."""
+
+    payload: Callable[[Path], Payload]
+    sop_class_uid: str
+    syntaxes: tuple[str, ...] = ALL
+    default: str = SV1
+
+
+CASES = {
+    "colour still": Case(lambda _: making.still(making.picture(making.pixels())), SC),
+    "grey still": Case(lambda _: making.still(making.picture(making.pixels(color=False))), SC),
+    "12-bit grey still": Case(
+        lambda _: making.still(making.picture(making.pixels(color=False, bits=12), bits=12)),
+        SC,
+        (EXTENDED, P14, SV1, EXPLICIT),
+    ),
+    "16-bit grey still": Case(
+        lambda _: making.still(making.picture(making.pixels(color=False, bits=16), bits=16)), SC, (P14, SV1, EXPLICIT)
+    ),
+    "kept colour JPEG": Case(lambda _: making.still(making.kept_picture(making.pixels())), SC, (BASELINE,), BASELINE),
+    "kept 4:4:4 JPEG": Case(
+        lambda _: making.still(making.kept_picture(making.pixels(), "444")), SC, (BASELINE,), BASELINE
+    ),
+    "kept grey JPEG": Case(
+        lambda _: making.still(making.kept_picture(making.pixels(color=False))), SC, (BASELINE,), BASELINE
+    ),
+    "pixels that are not square": Case(
+        lambda _: making.still(making.picture(making.pixels(), pixel_aspect_ratio=(12, 11))), SC, (SV1,)
+    ),
+    "video frames": Case(lambda _: making.clip(UNEVEN[:2], cine=False), SC, ALL, BASELINE),
+    "colour cine, even": Case(lambda _: making.clip(EVEN, cine=True), SC_COLOR, ALL, BASELINE),
+    "colour cine, uneven": Case(lambda _: making.clip(UNEVEN, cine=True), SC_COLOR, ALL, BASELINE),
+    "grey cine, even": Case(lambda _: making.clip(EVEN, cine=True, color=False), SC_GREY, ALL, BASELINE),
+    "grey cine, uneven": Case(lambda _: making.clip(UNEVEN, cine=True, color=False), SC_GREY, ALL, BASELINE),
+    "cine of one frame": Case(lambda _: making.clip((0.0,), cine=True), SC, (SV1,), BASELINE),
+    "STL": Case(lambda folder: making.model(folder), STL, (EXPLICIT,), EXPLICIT),
+}
+MATRIX = [(name, syntax) for name, case in CASES.items() for syntax in case.syntaxes]
+
+
+def _build(name: str, source: Dataset, folder: Path, options: Options) -> tuple[list[Instance], list[str]]:
+    build = making.a_build(source, folder, options)
+    return build_instances(CASES[name].payload(folder), build), build.warnings
+
+
+@pytest.mark.parametrize(("name", "syntax"), MATRIX)
+def test_each_object_in_each_transfer_syntax_passes_both_checkers(
+    name: str, syntax: str, standard: Path, tmp_path: Path
+) -> None:
+    source = making.real_source("CT_small.dcm")
+    instances, warnings = _build(name, source, tmp_path, Options(transfer_syntax=syntax))
+
+    assert warnings == []
+    for instance in instances:
+        written = dcmread(instance.path)
+        assert check(instance.path, standard).clean, check(instance.path, standard)
+        assert (written.file_meta.TransferSyntaxUID, written.SOPClassUID) == (syntax, CASES[name].sop_class_uid)
+        assert instance.transfer_syntax_uid == syntax
+        assert instance.size_bytes == instance.path.stat().st_size
+        _assert_identity(source, written)
+        if CASES[name].sop_class_uid != STL:
+            _assert_pixels_are_described(instance)
+
+
+@pytest.mark.parametrize("to", [EXPLICIT, IMPLICIT])
+@pytest.mark.parametrize("name", CASES)
+def test_each_object_rewritten_natively_passes_both_checkers(
+    name: str, to: str, standard: Path, tmp_path: Path
+) -> None:
+    source = making.real_source("CT_small.dcm")
+    instance = _build(name, source, tmp_path, Options())[0][0]
+
+    native = transcode(instance, to, tmp_path / "native.dcm")
+
+    before, after = dcmread(instance.path), dcmread(native.path)
+    assert instance.transfer_syntax_uid == CASES[name].default
+    assert check(native.path, standard).clean, check(native.path, standard)
+    assert after.file_meta.TransferSyntaxUID == to
+    assert native.size_bytes == native.path.stat().st_size
+    _assert_identity(source, after)
+    assert after.SOPInstanceUID == before.SOPInstanceUID == native.sop_instance_uid
+    told = {"PixelData", "PhotometricInterpretation"}
+    assert [e for e in before if e.keyword not in told] == [e for e in after if e.keyword not in told]
+
+
+def _assert_identity(source: Dataset, written: Dataset) -> None:
+    for module in MODULES.values():
+        for tag in module.tags:
+            if tag in source and source[tag].value and not (tag == 0x00101030 and not float(source[tag].value)):
+                assert written[tag].value == source[tag].value, written[tag].keyword
+    assert written.SpecificCharacterSet == "ISO_IR 192"
+    assert not any(element.tag.is_private for element in written.iterall())
+    assert "ReferencedPatientSequence" not in written
+    assert UID(written.SOPInstanceUID).is_valid
+    assert UID(written.SeriesInstanceUID).is_valid
+    reference = written.ReferencedSeriesSequence[0]
+    assert reference.SeriesInstanceUID == source.SeriesInstanceUID
+    assert reference.ReferencedInstanceSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID
+
+
+def _assert_pixels_are_described(instance: Instance) -> None:
+    """The Image Pixel module against the JPEG's own markers, the Basic Offset Table against the fragments."""
+    written = dcmread(instance.path)
+    frames = int(written.get("NumberOfFrames", 1))
+    if not UID(instance.transfer_syntax_uid).is_encapsulated:
+        size = frames * written.Rows * written.Columns * written.SamplesPerPixel * written.BitsAllocated // 8
+        assert len(written.PixelData) == size + size % 2
+        return
+    offsets, streams = making.fragments(instance.path)
+    assert len(streams) == frames
+    assert offsets == [sum(8 + len(one) for one in streams[:number]) for number in range(frames)]
+    for stream in streams:
+        said = making.jpeg_header(stream)
+        assert (said["rows"], said["columns"]) == (written.Rows, written.Columns)
+        assert said["components"] == written.SamplesPerPixel
+        assert said["precision"] == written.BitsStored == written.HighBit + 1
+        assert said["sof"] == {BASELINE: 0xC0, EXTENDED: 0xC1, P14: 0xC3, SV1: 0xC3}[instance.transfer_syntax_uid]
+        if said["sof"] == 0xC3:
+            assert (said["predictor"] == 1) == (instance.transfer_syntax_uid == SV1)
+        lossy_color = said["sof"] != 0xC3 and said["components"] == 3
+        plain = "RGB" if said["components"] == 3 else "MONOCHROME2"
+        # PS3.5 8.2.1: YBR_FULL_422 whatever the stream's own subsampling; YBR_FULL only where there is none.
+        allowed = ["YBR_FULL_422", *(["YBR_FULL"] if said["sampling"][0] == 0x11 else [])] if lossy_color else [plain]
+        assert written.PhotometricInterpretation in allowed
+    assert written.get("PlanarConfiguration") == (0 if written.SamplesPerPixel == 3 else None)
+    assert written.PixelRepresentation == 0
+    if instance.transfer_syntax_uid in (BASELINE, EXTENDED):
+        assert written.LossyImageCompression == "01"
+        methods, ratios = written.LossyImageCompressionMethod, written.LossyImageCompressionRatio
+        last = ratios if isinstance(methods, str) else ratios[-1]
+        assert (methods if isinstance(methods, str) else methods[-1]) == "ISO_10918_1"
+        raw = written.Rows * written.Columns * written.SamplesPerPixel * written.BitsAllocated // 8
+        compressed = sum(len(stream) for stream in streams)
+        assert float(last) == pytest.approx(frames * raw / compressed, rel=0.01)
+
+
+# --- sources ----------------------------------------------------------------------------------------------------
+
+# The conformance statement's table (section 5): storage classes and a modality of each.
+STATEMENT = {
+    **{"1": "CR", "1.1": "DX", "1.1.1": "DX", "1.2": "MG", "1.2.1": "MG", "1.3": "IO", "1.3.1": "IO"},
+    **{"104.1": "DOC", "11.1": "PR", "11.2": "PR", "11.3": "PR", "11.4": "PR", "12.1": "XA", "12.1.1": "XA"},
+    **{"12.2": "RF", "12.2.1": "RF", "2": "CT", "2.1": "CT", "20": "NM", "3": "US", "3.1": "US", "4": "MR"},
+    **{"4.1": "MR", "4.2": "MR"},
+}
+NO_IMAGES = {"104.1", "11.1", "11.2", "11.3", "11.4", "4.2"}
+
+
+@pytest.mark.parametrize("suffix", STATEMENT)
+def test_each_storage_class_of_the_statement_can_be_the_source(suffix: str, standard: Path, tmp_path: Path) -> None:
+    source = making.made_source(f"1.2.840.10008.5.1.4.1.1.{suffix}", STATEMENT[suffix])
+    (photo,) = making.build(CASES["colour still"].payload(tmp_path), source, tmp_path / "photo", image_modality="DX")
+    (mesh,) = making.build(making.model(tmp_path), source, tmp_path / "mesh", image_modality="DX")
+
+    written = dcmread(photo.path)
+    assert written.Modality == ("DX" if suffix in NO_IMAGES else STATEMENT[suffix])
+    assert ("ReferencedImageSequence" in written) == (suffix not in NO_IMAGES)
+    assert ("SourceInstanceSequence" in written) == (suffix in NO_IMAGES)
+    purpose = dcmread(mesh.path).SourceInstanceSequence[0].PurposeOfReferenceCodeSequence[0]
+    assert purpose.CodeValue == {"4.2": "128224"}.get(suffix, "128225" if suffix in NO_IMAGES else "121324")
+    assert dcmread(mesh.path).Modality == "M3D"
+    assert [line for line in dciodvfy(mesh.path) if line.startswith(("Error", "Warning"))] == []
+    assert check(photo.path, standard).clean
+
+
+REAL = ("US1_UNCI.dcm", "examples_rgb_color.dcm", "examples_ybr_color.dcm", "SC_rgb_rle.dcm", "RG1_J2KI.dcm")
+REAL += ("reportsi.dcm", "test-SR.dcm", "rtdose_1frame.dcm", "rtplan.dcm", "liver_1frame.dcm", "waveform_ecg.dcm")
+REAL += ("eCT_Supplemental.dcm", "emri_small.dcm", "MR-SIEMENS-DICOM-WithOverlays.dcm", "gdcm-US-ALOKA-16.dcm")
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_files_of_other_makers_can_be_the_source(name: str, standard: Path, tmp_path: Path) -> None:
+    source = making.with_identity(making.real_source(name))
+    for payload in (CASES["kept colour JPEG"].payload(tmp_path), making.model(tmp_path)):
+        (instance,) = making.build(payload, source, tmp_path)
+        assert check(instance.path, standard).clean, check(instance.path, standard)
+        written = dcmread(instance.path)
+        assert (str(written.PatientName), written.PatientID) == ("Doe^Jane", "P-1")
+        assert written.StudyInstanceUID == source.StudyInstanceUID
+        assert ("ReferencedStudySequence" in written) == bool(source.get("ReferencedStudySequence"))
+
+
+def test_empty_referenced_study_sequence_is_not_copied_and_a_full_one_is(tmp_path: Path) -> None:
+    source = making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT", ReferencedStudySequence=[])
+    assert "ReferencedStudySequence" not in dcmread(making.build(making.model(tmp_path), source, tmp_path)[0].path)
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = "1.2.840.10008.3.1.2.3.1", "1.2.3.4"
+    source.ReferencedStudySequence = [item]
+    source.ReferencedPatientSequence = [item]
+    written = dcmread(making.build(making.model(tmp_path), source, tmp_path)[0].path)
+    assert written.ReferencedStudySequence[0].ReferencedSOPInstanceUID == "1.2.3.4"
+    assert "ReferencedPatientSequence" not in written
+
+
+def test_source_that_nothing_can_refer_to_is_refused_by_attribute(tmp_path: Path) -> None:
+    from media2dicom.errors import SourceUnusable
+
+    for keyword in ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID"):
+        source = making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT")
+        setattr(source, keyword, "not-a-uid-CANARY")
+        with pytest.raises(SourceUnusable, match=keyword) as refusal:
+            making.build(CASES["colour still"].payload(tmp_path), source, tmp_path)
+        assert "CANARY" not in refusal.value.message
+
+
+def test_private_storage_class_with_rows_and_an_image_modality_is_an_image(tmp_path: Path) -> None:
+    source = making.made_source("1.2.3.4.5.6", "US", Rows=16, Columns=16)
+    written = dcmread(making.build(CASES["grey still"].payload(tmp_path), source, tmp_path)[0].path)
+    assert written.Modality == "US"
+    assert "ReferencedImageSequence" in written
+
+
+# --- what options and rows change -------------------------------------------------------------------------------
+
+
+def test_uids_follow_from_study_media_and_options_and_from_nothing_else(tmp_path: Path) -> None:
+    def uids(**more: object) -> tuple[str, str]:
+        options = more.pop("options", Options())
+        written = dcmread(
+            making.build(CASES["colour still"].payload(tmp_path), source, tmp_path, options, **more)[0].path
+        )
+        return written.SOPInstanceUID, written.SeriesInstanceUID
+
+    source = making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT")
+    plain = uids()
+    assert plain == uids(row_number=99, row_id="other", media="other.png", order_in_group=4)
+    others = [uids(media_sha256="cd" * 32), uids(options=Options(series_description="x"))]
+    source.StudyInstanceUID = "1.2.3.5"
+    others.append(uids())
+    assert len({sop for sop, _ in [plain, *others]}) == 4
+
+
+def test_rows_of_a_series_group_share_series_and_are_numbered_by_their_order(tmp_path: Path) -> None:
+    source = making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT")
+    written = []
+    for order, options in ((1, Options(series_group="g")), (2, Options(series_group="g", instance_order=7))):
+        payload = CASES["colour still"].payload(tmp_path)
+        sha = f"{order:064x}"
+        (one,) = making.build(payload, source, tmp_path, options, media_sha256=sha, order_in_group=order)
+        written.append(dcmread(one.path))
+    assert written[0].SeriesInstanceUID == written[1].SeriesInstanceUID
+    assert written[0].SOPInstanceUID != written[1].SOPInstanceUID
+    assert [one.InstanceNumber for one in written] == [1, 7]
+    # The rows are converted at different times: no attribute of the series may tell them apart.
+    assert all("SeriesDate" not in one and "SeriesTime" not in one for one in written)
+
+
+def test_series_description_number_accession_and_content_moment_are_the_rows(tmp_path: Path) -> None:
+    source = making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT")
+    issuer = Dataset()
+    issuer.LocalNamespaceEntityID = "THEIRS"
+    source.IssuerOfAccessionNumberSequence = [issuer]
+    source.AccessionNumber = "far too long for a short string"
+    options = Options(
+        series_description="Größe",
+        series_number=0,
+        accession_override="A-9",
+        content_date="20200203",
+        body_part="HAND",
+        laterality="L",
+        burned_in_annotation=True,
+        modality="XC",
+    )
+    written = dcmread(making.build(CASES["colour still"].payload(tmp_path), source, tmp_path, options)[0].path)
+    assert (written.SeriesDescription, written.SeriesNumber) == ("Größe", 0)
+    assert written.AccessionNumber == "A-9"
+    assert "IssuerOfAccessionNumberSequence" not in written  # it issued the other number
+    assert (written.ContentDate, written.ContentTime) == ("20200203", "")
+    assert (written.BodyPartExamined, written.ImageLaterality, written.BurnedInAnnotation) == ("HAND", "L", "YES")
+    assert (written.Modality, written.StudyDate, written.StudyTime) == ("XC", "20200101", "101112")
+
+
+def test_frames_of_a_clip_are_a_series_in_order_with_their_instants(tmp_path: Path) -> None:
+    source = making.made_source("1.2.840.10008.5.1.4.1.1.6.1", "US")
+    options = Options(content_date="20191231", content_time="235959.9")
+    instances = making.build(making.clip((0.0, 40.0, 100.5), cine=False), source, tmp_path, options)
+    written = [dcmread(instance.path) for instance in instances]
+    assert len({one.SOPInstanceUID for one in written}) == 3
+    assert len({one.SeriesInstanceUID for one in written}) == 1
+    assert [one.InstanceNumber for one in written] == [1, 2, 3]
+    assert [instance.number for instance in instances] == [0, 1, 2]
+    told = [(one.ContentDate, one.ContentTime) for one in written]
+    assert told == [("20191231", "235959.900000"), ("20191231", "235959.940000"), ("20200101", "000000.000500")]
+    assert written[2].DerivationDescription == "Video frame at 0.1005 s of the clip"
+
+
+def test_cine_tells_even_times_as_frame_time_and_uneven_ones_as_vector(tmp_path: Path) -> None:
+    source = making.made_source("1.2.840.10008.5.1.4.1.1.6.1", "US")
+    even = dcmread(making.build(making.clip(EVEN, cine=True), source, tmp_path, CINE)[0].path)
+    assert (even.FrameIncrementPointer, str(even["FrameTime"].value)) == (0x00181063, "33.333333")
+    uneven = dcmread(making.build(making.clip(UNEVEN, cine=True), source, tmp_path, CINE)[0].path)
+    assert uneven.FrameIncrementPointer == 0x00181065
+    assert np.allclose(np.cumsum([float(step) for step in uneven.FrameTimeVector]), UNEVEN, atol=0.002)
+    assert all(len(str(step)) <= 16 for step in uneven.FrameTimeVector)
+
+
+def test_long_clip_with_uneven_times_keeps_its_instants_within_a_millisecond(tmp_path: Path) -> None:
+    source = making.made_source("1.2.840.10008.5.1.4.1.1.6.1", "US")
+    times = [round(number * 1000 / 29.97 + 7 * (number % 3), 3) for number in range(400)]
+    (instance,) = making.build(making.clip(times, cine=True, rows=8, columns=8), source, tmp_path, CINE)
+    written = dcmread(instance.path)
+    assert np.allclose(np.cumsum([float(step) for step in written.FrameTimeVector]), times, atol=1)
+
+
+def test_instance_number_beyond_an_integer_string_is_refused(tmp_path: Path) -> None:
+    from media2dicom.errors import OptionRefused
+
+    source = making.made_source("1.2.840.10008.5.1.4.1.1.6.1", "US")
+    with pytest.raises(OptionRefused, match="instance_order"):
+        making.build(
+            making.clip((0.0, 40.0), cine=False), source, tmp_path, Options(instance_order=2**31 - 1), media="a.mp4"
+        )
