@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -35,7 +36,7 @@ from media2dicom.dicom.references import (
     referenced_sop,
 )
 from media2dicom.dicom.values import valid_text
-from media2dicom.errors import OptionRefused
+from media2dicom.errors import CacheFailed, MediaDamaged, OptionRefused
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media.payload import LossyHistory, Picture, Pictures
 from media2dicom.model import Instance
@@ -48,7 +49,14 @@ def build_secondary_captures(payload: Pictures, build: Build) -> list[Instance]:
     with payload.open() as pictures:
         if payload.cine and payload.count > 1:
             return [_build_cine(pictures, payload.times_ms or (), build)]
-        return [_build_single(picture, part, build) for part, picture in enumerate(pictures)]
+        instances = [_build_single(picture, part, build) for part, picture in enumerate(pictures)]
+    _refuse_other_count(len(instances), payload.count)
+    return instances
+
+
+def _refuse_other_count(pictures: int, told: int) -> None:
+    if pictures != told:
+        raise MediaDamaged(f"The media gave {pictures} pictures where {told} were found before.")
 
 
 def _build_single(picture: Picture, part: int, build: Build) -> Instance:
@@ -75,7 +83,7 @@ def _build_cine(pictures: Iterator[Picture], times_ms: tuple[float, ...], build:
     lengths: list[int] = []
     first: EncodedFrame | None = None
     ratios: list[tuple[LossyHistory, ...]] = []
-    with tempfile.TemporaryFile(dir=_spool_folder(path)) as spool:
+    with _spooling(path.parent) as spool:
         for picture in pictures:
             syntax = syntax or default_transfer_syntax(picture)
             frame = encode(picture, syntax, jpeg_quality=build.settings.jpeg_quality)
@@ -87,6 +95,7 @@ def _build_cine(pictures: Iterator[Picture], times_ms: tuple[float, ...], build:
             lengths.append(len(frame.data))
             ratios.append(frame.lossy)
             refuse_over_limit(spool.tell(), build.row.media, at_least=True)
+        _refuse_other_count(len(lengths), len(times_ms))
         if first is None or syntax is None:
             raise ValueError("a cine has at least one frame")
         color = first.samples_per_pixel == 3
@@ -113,9 +122,15 @@ def _build_cine(pictures: Iterator[Picture], times_ms: tuple[float, ...], build:
 _GREY_CINE = MultiFrameGrayscaleByteSecondaryCaptureImageStorage
 
 
-def _spool_folder(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path.parent
+@contextmanager
+def _spooling(folder: Path) -> Iterator[BinaryIO]:
+    """A nameless file for the frames. Raises CacheFailed when the disk does not take it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            yield file
+    except OSError as error:
+        raise CacheFailed(f"Writing below {folder} failed: {error.strerror or type(error).__name__}.") from None
 
 
 def _pixel_bulk(spool: BinaryIO, lengths: list[int], frame: EncodedFrame, syntax: str) -> Bulk:

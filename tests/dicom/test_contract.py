@@ -183,7 +183,7 @@ NO_IMAGES = {"104.1", "11.1", "11.2", "11.3", "11.4", "4.2"}
 
 
 @pytest.mark.parametrize("suffix", STATEMENT)
-def test_each_storage_class_of_the_statement_can_be_the_source(suffix: str, standard: Path, tmp_path: Path) -> None:
+def test_each_storage_class_of_the_statement_can_be_the_source(suffix: str, tmp_path: Path) -> None:
     source = making.made_source(f"1.2.840.10008.5.1.4.1.1.{suffix}", STATEMENT[suffix])
     (photo,) = making.build(CASES["colour still"].payload(tmp_path), source, tmp_path / "photo", image_modality="DX")
     (mesh,) = making.build(making.model(tmp_path), source, tmp_path / "mesh", image_modality="DX")
@@ -195,8 +195,8 @@ def test_each_storage_class_of_the_statement_can_be_the_source(suffix: str, stan
     purpose = dcmread(mesh.path).SourceInstanceSequence[0].PurposeOfReferenceCodeSequence[0]
     assert purpose.CodeValue == {"4.2": "128224"}.get(suffix, "128225" if suffix in NO_IMAGES else "121324")
     assert dcmread(mesh.path).Modality == "M3D"
-    assert [line for line in dciodvfy(mesh.path) if line.startswith(("Error", "Warning"))] == []
-    assert check(photo.path, standard).clean
+    for instance in (photo, mesh):
+        assert [line for line in dciodvfy(instance.path) if line.startswith(("Error", "Warning"))] == []
 
 
 REAL = ("US1_UNCI.dcm", "examples_rgb_color.dcm", "examples_ybr_color.dcm", "SC_rgb_rle.dcm", "RG1_J2KI.dcm")

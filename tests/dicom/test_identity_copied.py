@@ -52,7 +52,7 @@ def test_every_character_set_comes_out_in_utf_8_without_loss(file: Path, tmp_pat
         assert str(result.PatientName) == str(source.PatientName)
         assert str(source.PatientName).encode() in Path(result.filename).read_bytes()
         for keyword in ("OtherPatientNames", "ReferringPhysicianName", "StudyDescription", "PatientComments"):
-            if source.get(keyword):
+            if source.get(keyword) and str(source[keyword].value).strip("^"):
                 assert str(result[keyword].value) == str(source[keyword].value)
         if options is not None:
             assert (result.AccessionNumber, result.SeriesDescription) == ("A-9", "Ärztin 手")
@@ -96,7 +96,7 @@ def test_characters_outside_an_undeclared_character_set_are_read_and_named(
     ]
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore:Failed to", "ignore:Found unknown escape")
 @pytest.mark.parametrize("charset", ["ISO_IR 192", "ISO 2022 IR 87", "GB18030"])
 def test_name_that_its_character_set_cannot_decode_is_refused(charset: str, tmp_path: Path) -> None:
     source = raw_source(PatientName=b"CANARY\xff\xfe\xff^\x1b$)Z\xff", charset=charset)
@@ -190,8 +190,8 @@ def test_other_broken_value_is_left_out_with_a_warning_that_names_it(
         assert len(said) == 1
         assert keyword in said[0]
         assert CANARY not in "".join([*said, *(str(one.message) for one in python_warnings)])
-        lines = dciodvfy(making.build(payload(), source, tmp_path)[0].path)
-        assert not [line for line in lines if line.startswith("Error")]
+    lines = dciodvfy(making.build(payload(), source, tmp_path)[0].path)
+    assert not [line for line in lines if line.startswith("Error")]
     assert CANARY not in caplog.text
 
 

@@ -97,7 +97,7 @@ def test_lossy_colours_come_out_as_they_went_in(syntax: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("subsampling", ["420", "422", "444"])
 def test_kept_jpeg_is_the_same_bytes_inside_one_fragment(subsampling: str, tmp_path: Path) -> None:
     lengths = set()
-    for columns in range(30, 46):  # streams of odd and of even length
+    for columns in range(30, 38):  # streams of odd and of even length
         kept = making.kept_picture(making.pixels(24, columns), subsampling)
         assert kept.kept_jpeg is not None
         stream = kept.kept_jpeg.bitstream

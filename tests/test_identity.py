@@ -1,0 +1,116 @@
+"""Wrong-patient protection: what confirms, what refuses, and that no message holds a value."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
+from media2dicom.errors import IdentityMismatch
+from media2dicom.identity import confirm_identity, folded_name
+from media2dicom.model import Row
+from tests.dicom import making
+
+
+def header(**attributes: str | None) -> Dataset:
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    for keyword, value in {"PatientID": "0042-a", "PatientName": "Doe^Jane", "PatientBirthDate": "19700102"}.items():
+        setattr(dataset, keyword, attributes.get(keyword, value))
+    return dataset
+
+
+def a_row(patient_id: str = "0042-a", **more: str) -> Row:
+    return making.row(patient_id=patient_id, **more)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        a_row(),
+        a_row(" 0042-a "),
+        a_row(patient_birth_date="19700102"),
+        a_row(patient_name="doe, JANE"),
+        a_row(patient_name="Jane Doe", patient_birth_date="19700102"),
+    ],
+)
+def test_equal_identifiers_confirm(row: Row) -> None:
+    confirm_identity(row, header())
+
+
+@pytest.mark.parametrize(
+    ("row", "source", "column"),
+    [
+        (a_row("42-a"), header(), "patient_id"),
+        (a_row("0042-A"), header(), "patient_id"),
+        (a_row("0042-a1"), header(), "patient_id"),
+        (a_row(), header(PatientID=""), "patient_id"),
+        (a_row(""), header(PatientID=" "), "patient_id"),
+        (a_row(), header(PatientID="0042-a\\7"), "patient_id"),
+        (a_row(patient_birth_date="19700201"), header(), "patient_birth_date"),
+        (a_row(patient_birth_date="19700102"), header(PatientBirthDate=""), "patient_birth_date"),
+        (a_row(patient_birth_date="19700102"), header(PatientBirthDate=None), "patient_birth_date"),
+        (a_row(patient_name="Doe"), header(), "patient_name"),
+        (a_row(patient_name="Doe^Janet"), header(), "patient_name"),
+        (a_row(patient_name="Doe^Jane"), header(PatientName=""), "patient_name"),
+        (a_row(patient_name="^"), header(PatientName="^^"), "patient_name"),
+        (a_row(patient_name="---"), header(PatientName="Doe^Jane"), "patient_name"),
+    ],
+)
+def test_any_difference_refuses_and_names_the_column_only(row: Row, source: Dataset, column: str) -> None:
+    with pytest.raises(IdentityMismatch, match=column) as refusal:
+        confirm_identity(row, source)
+    said = refusal.value.message + refusal.value.next_step
+    for value in (row.patient_id, row.patient_birth_date, row.patient_name, "0042", "Doe", "1970"):
+        assert not (value and len(value) > 1 and value in said)
+
+
+def test_lost_zeros_and_changed_case_are_hinted_at_without_the_value() -> None:
+    with pytest.raises(IdentityMismatch, match="leading zeros"):
+        confirm_identity(a_row("42-a"), header())
+    with pytest.raises(IdentityMismatch, match="upper and lower case"):
+        confirm_identity(a_row("0042-A"), header())
+
+
+@pytest.mark.parametrize(
+    "wanted", ["Müller^Jürgen", "MULLER JURGEN", "jurgen müller", "Mu\u0308ller, Ju\u0308rgen", "Müller^Jürgen^^^"]
+)
+def test_case_diacritics_order_and_components_of_a_name_are_folded(wanted: str) -> None:
+    confirm_identity(a_row(patient_name=wanted), header(PatientName="Müller^Jürgen"))
+
+
+@pytest.mark.parametrize("wanted", ["Yamada Tarou", "山田太郎", "山田^太郎", "やまだ たろう"])
+def test_any_group_of_a_name_may_confirm(wanted: str) -> None:
+    source = header(PatientName="Yamada^Tarou=山田^太郎=やまだ^たろう")
+    if wanted == "山田太郎":  # without a separator it is one word, and a word is not taken apart
+        with pytest.raises(IdentityMismatch):
+            confirm_identity(a_row(patient_name=wanted), source)
+    else:
+        confirm_identity(a_row(patient_name=wanted), source)
+
+
+def test_name_in_another_character_set_is_decoded_before_it_is_compared() -> None:
+    source = header(PatientName="Люкc^Ф")
+    source.SpecificCharacterSet = "ISO_IR 144"
+    confirm_identity(a_row(patient_name="ф люкc"), making.reread(source))
+
+
+def test_old_form_of_a_birth_date_confirms() -> None:
+    confirm_identity(a_row(patient_birth_date="19700102"), header(PatientBirthDate="1970.01.02"))
+
+
+@given(st.text(min_size=1, max_size=20), st.text(min_size=1, max_size=20))
+def test_two_ids_confirm_only_when_they_are_the_same_letters(one: str, other: str) -> None:
+    source = header(PatientID=other)
+    if one.strip() == str(source.PatientID).strip() and one.strip():
+        confirm_identity(a_row(one), source)
+    else:
+        with pytest.raises(IdentityMismatch):
+            confirm_identity(a_row(one), source)
+
+
+@given(st.text(max_size=30))
+def test_folding_is_stable(name: str) -> None:
+    folded = folded_name(name)
+    assert folded_name(" ".join(folded)) == folded
