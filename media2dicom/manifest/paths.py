@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from media2dicom.errors import CellRefused, MediaDamaged, MediaMissing, MediaOutsideRoots
+from media2dicom.media import may_become_smaller
 from media2dicom.settings import UPLOAD_LIMIT_BYTES
 
 _ELSEWHERE: Final = re.compile(r"[A-Za-z]:|\\\\|//|[A-Za-z][A-Za-z0-9+.-]+://")  # drive letter, UNC, URL
@@ -121,6 +122,6 @@ class MediaFinder:
             size_bytes = os.fstat(file.fileno()).st_size
             if size_bytes == 0:
                 raise MediaDamaged("the file is empty (0 bytes)")
-            # over the limit it is refused anyway: its gigabytes are not read
-            wanted = self._hash_media and size_bytes <= UPLOAD_LIMIT_BYTES
+            # What makes an instance over the limit for certain is refused anyway: its gigabytes are not read.
+            wanted = self._hash_media and (size_bytes <= UPLOAD_LIMIT_BYTES or may_become_smaller(path))
             return MediaFile(path, size_bytes, hashlib.file_digest(file, "sha256").hexdigest() if wanted else None)

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from media2dicom.errors import MediaDamaged, MediaMissing, MediaUnsupported
+from media2dicom.errors import MediaDamaged, MediaMissing, MediaUnsupported, RowRefused
 from media2dicom.model import Options
 
 if TYPE_CHECKING:
@@ -119,6 +119,16 @@ def open_media(path: Path, options: Options, settings: Settings, work_folder: Pa
     decoded when its Pictures are opened, so MediaDamaged may also come from there.
     """
     return media_type_of(path).reader.open_payload(path, options, settings, work_folder)
+
+
+def may_become_smaller(path: Path) -> bool:
+    """Whether what is made of the file may be smaller than it: frames of a video, a text STL turned binary."""
+    try:
+        media_type = media_type_of(path)
+    except RowRefused:
+        return False
+    head, size_bytes = _head(path)
+    return media_type.kind == "video" or (media_type.kind == "mesh" and not is_binary_stl(head, size_bytes))
 
 
 def media_sha256(path: Path) -> str:

@@ -27,12 +27,13 @@ from PIL import BmpImagePlugin, ImageCms, JpegImagePlugin, UnidentifiedImageErro
 from PIL.Image import Image
 
 from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported
+from media2dicom.limits import refuse_over_limit
 from media2dicom.media.exif import UPRIGHT, upright
 from media2dicom.media.jpeg import JpegFile, JpegHeader, Process, read_jpeg, read_jpeg_header
 from media2dicom.media.payload import KeptJpeg, LossyHistory, MediaPlan, Payload, Picture, Pictures
 from media2dicom.media.png import read_png_header
 from media2dicom.model import Options
-from media2dicom.settings import UPLOAD_LIMIT_BYTES, Settings
+from media2dicom.settings import Settings
 
 JPEG_BASELINE: Final = "1.2.840.10008.1.2.4.50"
 EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
@@ -113,8 +114,7 @@ def _format(path: Path) -> str:
 
 def _look(path: Path) -> _Look:
     file_bytes = path.stat().st_size
-    if file_bytes > UPLOAD_LIMIT_BYTES:
-        raise MediaTooLarge(f"The image file has {file_bytes:,} bytes.", next_step="Export it in a smaller size.")
+    refuse_over_limit(file_bytes, "The image")
     match _format(path):
         case "PNG":
             png = read_png_header(path)

@@ -13,12 +13,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from media2dicom.errors import MediaDamaged, MediaTooLarge
+from media2dicom.errors import MediaDamaged
+from media2dicom.limits import refuse_over_limit
 from media2dicom.media import HEAD_BYTES, is_binary_stl
 from media2dicom.media.payload import MediaPlan, Model, Payload
 from media2dicom.media.text_stl import RECORD, convert
 from media2dicom.model import Options, Units
-from media2dicom.settings import MEGABYTE, UPLOAD_LIMIT_BYTES, UPLOAD_LIMIT_MB, Settings
+from media2dicom.settings import MEGABYTE, Settings
 
 _DATASET_BYTES: Final = 4_000  # everything but the model, about
 _HEADER_BYTES: Final = 84
@@ -87,11 +88,7 @@ def _triangles(head: bytes) -> int:
 
 
 def _check_limit(size_bytes: int) -> None:
-    if size_bytes > UPLOAD_LIMIT_BYTES:
-        raise MediaTooLarge(
-            f"The model has {size_bytes / MEGABYTE:,.0f} MB; the upload limit is {UPLOAD_LIMIT_MB:,} MB.",
-            next_step="Export it with fewer triangles.",
-        )
+    refuse_over_limit(size_bytes, "The model")
 
 
 def _check_text(head: bytes, size_bytes: int) -> None:

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from media2dicom.errors import CacheFailed, MediaDamaged, MediaTooLarge
-from media2dicom.settings import UPLOAD_LIMIT_BYTES, UPLOAD_LIMIT_MB
+from media2dicom.errors import CacheFailed, MediaDamaged
+from media2dicom.limits import refuse_over_limit
 
 RECORD: Final = np.dtype([("normal", "<f4", (3,)), ("vertices", "<f4", (3, 3)), ("attribute", "<u2")])
 # No name from the text file: it may be the patient's. Must not begin with "solid".
@@ -71,11 +71,7 @@ def _write(path: Path, output: Any) -> int:
         for text in _whole_facets(file):
             records = _parsed(text, triangles)
             triangles += len(records)
-            if 84 + RECORD.itemsize * triangles > UPLOAD_LIMIT_BYTES:
-                raise MediaTooLarge(
-                    f"The model has more triangles than the upload limit of {UPLOAD_LIMIT_MB:,} MB allows.",
-                    next_step="Export it with fewer triangles.",
-                )
+            refuse_over_limit(84 + RECORD.itemsize * triangles, "The model", at_least=True)
             output.write(records.tobytes())
     if not triangles:
         raise MediaDamaged("The STL file holds no triangle.")
