@@ -23,14 +23,14 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
     StudyRootQueryRetrieveInformationModelMove,
 )
 
+from media2dicom.dicom.attributes import MANUFACTURER  # how our own results are known again
+from media2dicom.dicom.references import NOT_IMAGES, is_image_class
 from media2dicom.errors import IdentityMismatch, RetrieveFailed, SourceUnusable
 from media2dicom.pacs.associations import MAX_CONTEXTS, associate
 from media2dicom.pacs.listener import listening
 from media2dicom.pacs.query import InstanceMatch, SeriesMatch, StudyMatch, find_images, find_series, query_association
-from media2dicom.pacs.syntaxes import COMPRESSED, NOT_IMAGES, OTHERS, RECEIVABLE, SOURCE_CLASSES, UNCOMPRESSED, is_image
+from media2dicom.pacs.syntaxes import COMPRESSED, OTHERS, RECEIVABLE, SOURCE_CLASSES, UNCOMPRESSED
 from media2dicom.settings import Retrieve, Server, Settings
-
-OWN_MANUFACTURER: Final = "Media2DICOM"  # how our own results are known again
 
 _ATTEMPTS: Final = 3  # instances tried before a study counts as not retrievable
 _BULK: Final = frozenset(
@@ -65,7 +65,7 @@ def retrieve_source(
         header = _first_usable(server, settings, study, candidates)
     modality = str(header.get("Modality", ""))
     image_modality = None
-    if not is_image(str(header.get("SOPClassUID", "")), modality):
+    if not is_image_class(str(header.get("SOPClassUID", "")), modality):
         foreign = (one.modality for one in series if _rank(one, not_series)[:2] == (False, False))
         image_modality = next((modality for modality in foreign if modality), None)
     return RetrievedSource(header, image_modality)
@@ -86,7 +86,7 @@ def _first_usable(
                 break
             continue
         _check_identity(header, study)
-        if str(header.get("Manufacturer", "")).strip() != OWN_MANUFACTURER:
+        if str(header.get("Manufacturer", "")).strip() != MANUFACTURER:
             return header
         own = own or header
     if failure is not None:
@@ -97,7 +97,7 @@ def _first_usable(
 
 
 def _rank(series: SeriesMatch, not_series: Collection[str]) -> tuple[bool, bool, bool, int, str]:
-    own = series.series_instance_uid in not_series or series.manufacturer == OWN_MANUFACTURER
+    own = series.series_instance_uid in not_series or series.manufacturer == MANUFACTURER
     number = series.series_number
     return own, series.modality in NOT_IMAGES, number is None, number or 0, series.series_instance_uid
 
@@ -112,7 +112,7 @@ def _candidates(association: Association, study: StudyMatch, series: list[Series
             continue
         chosen = min(images, key=_size)
         # The Modality of a series may be an image's while its instances are documents.
-        if one.modality not in NOT_IMAGES and not is_image(chosen.sop_class_uid, one.modality):
+        if one.modality not in NOT_IMAGES and not is_image_class(chosen.sop_class_uid, one.modality):
             later.append(chosen)
         else:
             yield chosen

@@ -52,21 +52,3 @@ SOURCE_CLASSES: Final = tuple(
         *("77.1.4.1", "77.1.5.1", "77.1.5.2", "77.1.5.4", "77.1.6", "128", "128.1", "130", "481.1"),
     )
 )
-
-
-def is_image(sop_class_uid: str, modality: str) -> bool:
-    """Whether instances are images: by the name of a standard SOP Class, else by the series' Modality."""
-    name = UID(sop_class_uid).name
-    if sop_class_uid and name != sop_class_uid:
-        return "Image Storage" in name
-    return modality not in NOT_IMAGES
-
-
-# Modalities (PS3.3 C.7.3.1.1.1) whose series hold no images of the patient.
-NOT_IMAGES: Final = frozenset(
-    (
-        *("PR", "SR", "KO", "DOC", "M3D", "REG", "FID", "SEG", "RWV", "PLAN", "STAIN", "SMR", "ASMT", "ANN", "POS"),
-        *("RTDOSE", "RTPLAN", "RTSTRUCT", "RTRECORD", "RTINTENT", "RTSEGANN", "RTRAD", "TG", "AU"),
-        *("ECG", "EPS", "HD", "RESP", "EEG", "EMG", "EOG", "AR", "KER", "VA", "SRF", "OPV", "LEN", "IOL"),
-    )
-)
