@@ -77,7 +77,9 @@ def _source(bench: Workbench, run_id: str, study_key: str, row: LedgerRow) -> tu
     with bench.study_locks[f"{run_id}/{study_key}"]:
         source = bench.ledger.source(run_id, study_key)
         if source is None:
-            header, modality = fetch_source(bench.server(row), bench.settings, _submitted(row))
+            with bench.server_slots[row.destination]:
+                server = bench.settings.servers[row.destination]
+                header, modality = fetch_source(server, bench.settings, _submitted(row))
             path = bench.cache.source(run_id, study_key)
             with atomic_write(path) as file:
                 header.save_as(file, enforce_file_format=True)

@@ -46,10 +46,11 @@ def store(bench: Workbench, batch: Batch) -> int:
     """Send what is left of the batch; the number of rows that failed in a way that may pass."""
     rows = [row for row in bench.open_rows(batch) if row.checked_run == batch.run_id and row.instances]
     rows.sort(key=lambda row: (row.destination, row.row_number))
-    return sum(
-        _Shipment(bench, batch.run_id, bench.server(of_server[0]), of_server).run()
-        for of_server in (list(group) for _, group in groupby(rows, lambda row: row.destination))
-    )
+    left = 0
+    for destination, of_server in groupby(rows, lambda row: row.destination):
+        with bench.server_slots[destination]:
+            left += _Shipment(bench, batch.run_id, bench.settings.servers[destination], list(of_server)).run()
+    return left
 
 
 class _Shipment:

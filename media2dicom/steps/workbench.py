@@ -12,7 +12,7 @@ from media2dicom.cache import Cache, atomic_write
 from media2dicom.errors import Media2DicomError, PacsError
 from media2dicom.ledger import Ledger, LedgerRow
 from media2dicom.model import Batch, Outcome, Status
-from media2dicom.settings import Server, Settings
+from media2dicom.settings import Settings
 
 LOGGER = logging.getLogger("media2dicom")
 
@@ -29,11 +29,24 @@ class StudyLocks:
             return self._locks.setdefault(key, threading.Lock())
 
 
+class ServerSlots:
+    """As many slots per server as it may have associations from this process at a time (max_associations)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._slots = {
+            name: threading.BoundedSemaphore(server.max_associations) for name, server in settings.servers.items()
+        }
+
+    def __getitem__(self, name: str) -> threading.BoundedSemaphore:
+        return self._slots[name]
+
+
 @dataclass(frozen=True)
 class Workbench:
     settings: Settings
     ledger: Ledger
     cache: Cache
+    server_slots: ServerSlots
     study_locks: StudyLocks = field(default_factory=StudyLocks)
 
     @cached_property
@@ -44,9 +57,6 @@ class Workbench:
             with atomic_write(path) as file:
                 file.write(uuid.uuid4().hex[:16].encode())
         return path.read_text(encoding="ascii").strip()
-
-    def server(self, row: LedgerRow) -> Server:
-        return self.settings.server(row.destination)[1]
 
     def open_rows(self, batch: Batch) -> list[LedgerRow]:
         """The batch's rows on which work may still succeed."""
@@ -81,4 +91,4 @@ def unforeseen(row: LedgerRow, error: Exception) -> None:
 
 
 def open_workbench(settings: Settings) -> Workbench:
-    return Workbench(settings, Ledger(settings.ledger_location), Cache(settings.cache_dir))
+    return Workbench(settings, Ledger(settings.ledger_location), Cache(settings.cache_dir), ServerSlots(settings))
