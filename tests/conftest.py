@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from media2dicom.settings import Settings
 from tests import peers
@@ -30,8 +32,10 @@ def settings(pacs: peers.Peer, tmp_path: Path) -> Settings:
 def standard(request: pytest.FixtureRequest) -> Path:
     """PS3.3 for dicom-validator, made once per checkout and version of the tools."""
     folder = request.config.cache.mkdir(f"standard-{version('dicom-validator')}-{version('pydicom')}")
-    if not (folder / "editions.json").is_file():  # written last
-        write_standard(folder)
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "editions.json").is_file():  # written last: what is there without it is half
+            shutil.rmtree(folder)
+            write_standard(folder)
     return folder
 
 

@@ -79,6 +79,7 @@ def _build_single(picture: Picture, part: int, build: Build) -> Instance:
 def _build_cine(pictures: Iterator[Picture], times_ms: tuple[float, ...], build: Build) -> Instance:
     """One multi-frame instance (PS3.3 C.8.6.3 and Cine C.7.6.5); frames are spooled, memory holds one."""
     path = build.instance_path(0)
+    timing = _timing(times_ms)  # before anything is decoded: it may refuse
     syntax = build.row.options.transfer_syntax
     lengths: list[int] = []
     first: EncodedFrame | None = None
@@ -108,7 +109,7 @@ def _build_cine(pictures: Iterator[Picture], times_ms: tuple[float, ...], build:
         _add_pixel_attributes(dataset, first, lossy=_mean(ratios))
         _add_aspect_ratio(dataset, first_picture)
         dataset.NumberOfFrames = len(lengths)
-        _add_frame_times(dataset, times_ms)
+        dataset.update(timing)
         # Type 1 here; what a video shows is not known, so the value that makes a reader careful.
         burned_in = build.row.options.burned_in_annotation
         dataset.BurnedInAnnotation = "NO" if burned_in is False else "YES"
@@ -217,21 +218,28 @@ def _add_instant(dataset: Dataset, time_ms: float, build: Build) -> None:
         dataset.ContentDate, dataset.ContentTime = f"{instant:%Y%m%d}", f"{instant:%H%M%S.%f}"
 
 
-def _add_frame_times(dataset: Dataset, times_ms: tuple[float, ...]) -> None:
-    """Frame Time when the frames are evenly spaced, else Frame Time Vector (PS3.3 C.7.6.5.1.1), in ms."""
+def _timing(times_ms: tuple[float, ...]) -> Dataset:
+    """Frame Time when the frames are evenly spaced, else Frame Time Vector (PS3.3 C.7.6.5.1.1), in ms.
+
+    Both tell the frames' distances only: where in the clip they lie is told in Derivation Description (C.7.6.1).
+    """
+    timing = Dataset()
+    first, last = (_decimal(time_ms / 1000, 6) for time_ms in (times_ms[0], times_ms[-1]))
+    timing.DerivationDescription = f"Video frames from {first} s to {last} s of the clip"
     steps = [later - earlier for earlier, later in pairwise(times_ms)]
     if max(steps) - min(steps) <= 0.0015:  # times are rounded to microseconds
-        dataset.FrameTime = _decimal((times_ms[-1] - times_ms[0]) / len(steps), 6)
-        dataset.FrameIncrementPointer = Tag("FrameTime")
-        return
+        timing.FrameTime = _decimal((times_ms[-1] - times_ms[0]) / len(steps), 6)
+        timing.FrameIncrementPointer = Tag("FrameTime")
+        return timing
     vector = ["0", *(_decimal(step, 3) for step in steps)]
     if len("\\".join(vector)) > _MAX_16_BIT_LENGTH:
         raise OptionRefused(
             f"The clip's {len(vector)} unevenly spaced frames are more than one cine instance can give the times of.",
             next_step="Choose video_mode frames, a longer frame_interval_s or fewer max_frames.",
         )
-    dataset.FrameTimeVector = vector
-    dataset.FrameIncrementPointer = Tag("FrameTimeVector")
+    timing.FrameTimeVector = vector
+    timing.FrameIncrementPointer = Tag("FrameTimeVector")
+    return timing
 
 
 def _decimal(value: float, places: int) -> str:

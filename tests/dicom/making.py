@@ -104,9 +104,12 @@ def picture(array: Pixels, *, bits: int = 8, **more: Any) -> Picture:
 def kept_picture(array: Pixels, subsampling: str = "420") -> Picture:
     """A picture with a JPEG stream of its own."""
     color = array.ndim == 3
-    how = {"subsampling": subsampling} if color else {}
+    how: dict[str, Any] = {"subsampling": subsampling} if color else {}
+    if subsampling == "rgb":
+        how = {"colorspace": "RGB", "outcolorspace": "RGB"}
     stream = bytes(imagecodecs.jpeg8_encode(array, level=90, **how))
-    photometric = ("YBR_FULL" if subsampling == "444" else "YBR_FULL_422") if color else "MONOCHROME2"
+    of_color = {"444": "YBR_FULL", "rgb": "RGB"}.get(subsampling, "YBR_FULL_422")
+    photometric = of_color if color else "MONOCHROME2"
     return Picture(
         rows=array.shape[0],
         columns=array.shape[1],
@@ -201,15 +204,17 @@ def fragments(path: Path) -> tuple[list[int], list[bytes]]:
 
 
 def jpeg_header(stream: bytes) -> dict[str, Any]:
-    """What the stream's own markers say: SOF, precision, size, components, sampling, predictor of SOS."""
-    at, said = 2, {}
+    """What the stream's own markers say: SOF, precision, size, components, sampling, predictor of SOS, Adobe."""
+    at, said = 2, {"adobe_rgb": False}
     while True:
         marker, length = stream[at + 1], int.from_bytes(stream[at + 2 : at + 4], "big")
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             precision, rows, columns, components = struct.unpack(">BHHB", stream[at + 4 : at + 10])
             sampling = [stream[at + 11 + 3 * i] for i in range(components)]
-            said = {"sof": marker, "precision": precision, "rows": rows, "columns": columns}
+            said |= {"sof": marker, "precision": precision, "rows": rows, "columns": columns}
             said |= {"components": components, "sampling": sampling}
+        if marker == 0xEE and stream[at + 4 : at + 9] == b"Adobe":
+            said["adobe_rgb"] = stream[at + 15] == 0
         if marker == 0xDA:
             return said | {"predictor": stream[at + 5 + 2 * said["components"]]}
         at += 2 + length

@@ -6,7 +6,8 @@ stream says of itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from pydicom.uid import UID
 from media2dicom.dicom.attributes import MODULES
 from media2dicom.dicom.building import build_instances
 from media2dicom.dicom.transcoding import transcode
-from media2dicom.media.payload import Payload
+from media2dicom.errors import OptionRefused, SourceUnusable
+from media2dicom.media.payload import Payload, Picture, Pictures
 from media2dicom.model import Instance, Options, VideoMode
 from tests.checkers import check, dciodvfy
 from tests.dicom import making
@@ -56,6 +58,9 @@ CASES = {
     "kept colour JPEG": Case(lambda _: making.still(making.kept_picture(making.pixels())), SC, (BASELINE,), BASELINE),
     "kept 4:4:4 JPEG": Case(
         lambda _: making.still(making.kept_picture(making.pixels(), "444")), SC, (BASELINE,), BASELINE
+    ),
+    "kept RGB JPEG": Case(
+        lambda _: making.still(making.kept_picture(making.pixels(), "rgb")), SC, (BASELINE,), BASELINE
     ),
     "kept grey JPEG": Case(
         lambda _: making.still(making.kept_picture(making.pixels(color=False))), SC, (BASELINE,), BASELINE
@@ -153,7 +158,7 @@ def _assert_pixels_are_described(instance: Instance) -> None:
         assert said["sof"] == {BASELINE: 0xC0, EXTENDED: 0xC1, P14: 0xC3, SV1: 0xC3}[instance.transfer_syntax_uid]
         if said["sof"] == 0xC3:
             assert (said["predictor"] == 1) == (instance.transfer_syntax_uid == SV1)
-        lossy_color = said["sof"] != 0xC3 and said["components"] == 3
+        lossy_color = said["sof"] != 0xC3 and said["components"] == 3 and not said["adobe_rgb"]
         plain = "RGB" if said["components"] == 3 else "MONOCHROME2"
         # PS3.5 8.2.1: YBR_FULL_422 whatever the stream's own subsampling; YBR_FULL only where there is none.
         allowed = ["YBR_FULL_422", *(["YBR_FULL"] if said["sampling"][0] == 0x11 else [])] if lossy_color else [plain]
@@ -229,8 +234,6 @@ def test_empty_referenced_study_sequence_is_not_copied_and_a_full_one_is(tmp_pat
 
 
 def test_source_that_nothing_can_refer_to_is_refused_by_attribute(tmp_path: Path) -> None:
-    from media2dicom.errors import SourceUnusable
-
     for keyword in ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID"):
         source = making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT")
         setattr(source, keyword, "not-a-uid-CANARY")
@@ -324,6 +327,7 @@ def test_cine_tells_even_times_as_frame_time_and_uneven_ones_as_vector(tmp_path:
     source = making.made_source("1.2.840.10008.5.1.4.1.1.6.1", "US")
     even = dcmread(making.build(making.clip(EVEN, cine=True), source, tmp_path, CINE)[0].path)
     assert (even.FrameIncrementPointer, str(even["FrameTime"].value)) == (0x00181063, "33.333333")
+    assert even.DerivationDescription == "Video frames from 0 s to 0.1 s of the clip"
     uneven = dcmread(making.build(making.clip(UNEVEN, cine=True), source, tmp_path, CINE)[0].path)
     assert uneven.FrameIncrementPointer == 0x00181065
     assert np.allclose(np.cumsum([float(step) for step in uneven.FrameTimeVector]), UNEVEN, atol=0.002)
@@ -338,9 +342,22 @@ def test_long_clip_with_uneven_times_keeps_its_instants_within_a_millisecond(tmp
     assert np.allclose(np.cumsum([float(step) for step in written.FrameTimeVector]), times, atol=1)
 
 
-def test_instance_number_beyond_an_integer_string_is_refused(tmp_path: Path) -> None:
-    from media2dicom.errors import OptionRefused
+def test_clip_with_more_uneven_times_than_fit_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    def undecoded() -> Iterator[Picture]:
+        raise AssertionError("a frame was asked for")
+        yield
 
+    @contextmanager
+    def opener() -> Iterator[Iterator[Picture]]:
+        yield undecoded()
+
+    source = making.made_source("1.2.840.10008.5.1.4.1.1.6.1", "US")
+    times = tuple(33.333 * number + number % 2 for number in range(12_000))
+    with pytest.raises(OptionRefused, match="12000 unevenly"):
+        making.build(Pictures(12_000, times, opener(), cine=True), source, tmp_path, CINE)
+
+
+def test_instance_number_beyond_an_integer_string_is_refused(tmp_path: Path) -> None:
     source = making.made_source("1.2.840.10008.5.1.4.1.1.6.1", "US")
     with pytest.raises(OptionRefused, match="instance_order"):
         making.build(

@@ -110,7 +110,7 @@ def test_kept_jpeg_is_the_same_bytes_inside_one_fragment(subsampling: str, tmp_p
 
 
 def test_kept_jpeg_rewritten_natively_is_what_its_decoders_see(tmp_path: Path) -> None:
-    for subsampling in ("420", "422", "444"):
+    for subsampling in ("420", "422", "444", "rgb"):
         (instance,) = making.build(
             making.still(making.kept_picture(making.pixels(40, 64), subsampling)), SOURCE, tmp_path
         )
