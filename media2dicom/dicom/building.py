@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +24,7 @@ from media2dicom.settings import Settings
 
 DEFAULT_SERIES_NUMBER = 9001  # after the study's own series in every viewer's list
 _LARGEST_IS = 2**31 - 1  # PS3.5 6.2
+_CODE_STRING = re.compile(r"[A-Z0-9_ ]{1,16}")  # PS3.5 6.2; what a query answered is not judged yet
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Build:
         if self.row.options.modality is not None:
             return self.row.options.modality
         own = valid_text(self.source, "Modality") if is_image(self.source) else ""
-        return own or self.image_modality or "OT"
+        return own or (self.image_modality if _CODE_STRING.fullmatch(self.image_modality or "") else None) or "OT"
 
     @property
     def content_moment(self) -> tuple[str, str]:

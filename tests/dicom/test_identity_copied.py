@@ -338,6 +338,13 @@ def test_what_the_series_and_the_picture_take_from_the_source_is_judged_too(tmp_
     assert result.ImageLaterality == "L"
 
 
+def test_modality_of_the_study_that_is_no_code_is_not_taken(tmp_path: Path) -> None:
+    report = making.made_source("1.2.840.10008.5.1.4.1.1.88.11", "SR")
+    for answered, expected in (("DX", "DX"), ("dx", "OT"), ("DX\\CR", "OT"), ("", "OT"), (None, "OT")):
+        (instance,) = making.build(payload(), report, tmp_path, image_modality=answered)
+        assert dcmread(instance.path).Modality == expected
+
+
 def test_pydicoms_own_checks_that_would_print_values_are_off() -> None:
     assert config.settings.reading_validation_mode == config.IGNORE
     assert config.settings.writing_validation_mode == config.IGNORE
