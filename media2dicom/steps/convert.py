@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pydicom.dataset import Dataset
 
-from media2dicom.dicom.building import Build, build_instances
-from media2dicom.errors import CacheFailed, Media2DicomError, MediaChanged, MediaDamaged, MediaTooLarge
+from media2dicom.dicom.uids import content_key
+from media2dicom.errors import CacheFailed, DuplicateRow, Media2DicomError, MediaChanged, Unforeseen
 from media2dicom.ledger import LedgerRow
-from media2dicom.limits import refuse_over_limit
-from media2dicom.media import media_sha256, open_media, plan_media
+from media2dicom.media import media_sha256
 from media2dicom.model import Batch, Outcome, SourceStudy, Status
-from media2dicom.settings import UPLOAD_LIMIT_MB
 from media2dicom.steps.prepared import is_of, is_whole
 from media2dicom.steps.retrieve import headers
 from media2dicom.steps.workbench import Workbench, unforeseen
@@ -22,10 +18,10 @@ def convert(bench: Workbench, batch: Batch) -> int:
     """Prepare the batch's rows; the number of rows that failed in a way that may pass."""
     rows = [row for row in bench.open_rows(batch) if row.identified_run == batch.run_id]
     sources = headers(bench, batch.run_id, rows)
-    return sum(_convert_row(bench, row, sources) for row in rows)
+    return sum(_convert_row(bench, batch.run_id, row, sources) for row in rows)
 
 
-def _convert_row(bench: Workbench, row: LedgerRow, sources: dict[str, tuple[SourceStudy, Dataset]]) -> int:
+def _convert_row(bench: Workbench, run_id: str, row: LedgerRow, sources: dict[str, tuple[SourceStudy, Dataset]]) -> int:
     try:
         if row.study_key not in sources:
             raise CacheFailed("The source study's header is not in the cache.", next_step="Run the manifest again.")
@@ -34,14 +30,14 @@ def _convert_row(bench: Workbench, row: LedgerRow, sources: dict[str, tuple[Sour
             if row.status == Status.IDENTIFIED:
                 bench.ledger.set_outcome(row.row_key, Outcome(Status.PREPARED))
         else:
-            _prepare(bench, row, source, header)
+            _prepare(bench, run_id, row, source, header)
     except Media2DicomError as error:
         return bench.set_failure(row, error)
     except OSError as error:
         return bench.set_failure(row, CacheFailed(f"Reading the media failed: {error.strerror}."))
     except Exception as error:  # noqa: BLE001 - a file that no reader foresaw must not take the other rows along
         unforeseen(row, error)
-        return bench.set_failure(row, MediaDamaged(f"{row.media} could not be converted ({type(error).__name__})."))
+        return bench.set_failure(row, Unforeseen(f"The program failed while converting ({type(error).__name__})."))
     return 0
 
 
@@ -53,12 +49,11 @@ def _is_prepared(row: LedgerRow, header: Dataset) -> bool:
     return all(is_whole(instance) for instance in left) and all(is_of(instance, header) for instance in left[:1])
 
 
-def _prepare(bench: Workbench, row: LedgerRow, source: SourceStudy, header: Dataset) -> None:
+def _prepare(bench: Workbench, run_id: str, row: LedgerRow, source: SourceStudy, header: Dataset) -> None:
     submitted = row.row
     if submitted is None or submitted.media_path is None:
         raise ValueError("an open row was read with its media")
-    plan = plan_media(submitted.media_path, submitted.options, bench.settings)
-    refuse_over_limit(plan.largest_instance_bytes, row.media, at_least=True)
+    plan(submitted, bench.settings)  # over the upload limit is told before the file is read
     if submitted.media_sha256 is None:  # not read at all, for its size
         raise MediaTooLarge(
             f"{row.media} is larger than the upload limit of {UPLOAD_LIMIT_MB:,} MB; such files are not read.",
@@ -66,19 +61,18 @@ def _prepare(bench: Workbench, row: LedgerRow, source: SourceStudy, header: Data
         )
     if media_sha256(submitted.media_path) != submitted.media_sha256:
         raise MediaChanged(f"{row.media} was altered after the manifest was read.")
-    build = Build(
-        row=submitted,
-        source=header,
-        image_modality=source.image_modality,
-        settings=bench.settings,
-        device_serial_number=bench.installation_id,
-        now=datetime.now(),
-        instance_path=lambda part: bench.cache.instance(row.row_key, part),
-    )
     with bench.cache.work_folder() as work_folder:
-        payload = open_media(submitted.media_path, submitted.options, bench.settings, work_folder)
-        instances = build_instances(payload, build)
-    if not instances:
-        raise MediaDamaged(f"{row.media} holds no picture.")
-    bench.ledger.put_prepared(row.row_key, instances)
-    bench.ledger.add_warnings(row.row_key, [*plan.warnings, *build.warnings])
+        prepared = prepare(
+            submitted,
+            Source(header, source.image_modality),
+            bench.settings,
+            device_serial_number=bench.installation_id,
+            instance_path=lambda part: bench.cache.instance(row.row_key, part),
+            work_folder=work_folder,
+        )
+    # Claimed when it is there: a row that comes to nothing keeps no other out.
+    content = content_key(source.study_instance_uid, submitted)
+    if (other := bench.ledger.claim_content(row, run_id, content)) is not None:
+        raise DuplicateRow(f"Row {other} files the same media into the same study.")
+    bench.ledger.put_prepared(row.row_key, prepared.instances)
+    bench.ledger.add_warnings(row.row_key, prepared.warnings)

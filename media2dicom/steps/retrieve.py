@@ -11,8 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from media2dicom.cache import atomic_write
-from media2dicom.dicom.uids import content_key
-from media2dicom.errors import DuplicateRow, IdentityMismatch, Media2DicomError, SourceUnusable
+from media2dicom.errors import IdentityMismatch, Media2DicomError, SourceUnusable
 from media2dicom.identity import confirm_identity
 from media2dicom.ledger import LedgerRow
 from media2dicom.manifest.keys import digest
@@ -63,10 +62,7 @@ def _confirm(
     try:
         confirm_identity(submitted, header)
         if submitted.media_sha256 is not None:  # else the file is too large to be read, and refused for that
-            content = content_key(source.study_instance_uid, submitted)
-            if (other := bench.ledger.claim_content(row, run_id, content)) is not None:
-                raise DuplicateRow(f"Row {other} files the same media into the same study.")
-    except Media2DicomError as error:
+        except Media2DicomError as error:
         return bench.set_failure(row, error)
     status = row.status if row.status == Status.UNCERTAIN else Status.IDENTIFIED
     bench.ledger.set_outcome(row.row_key, Outcome(status), identified_run=run_id, study_key=study_key)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from media2dicom.cache import Cache, atomic_write
-from media2dicom.errors import Media2DicomError, PacsError
+from media2dicom.errors import Media2DicomError, RowRefused
 from media2dicom.ledger import Ledger, LedgerRow
 from media2dicom.model import Batch, Outcome, Status
 from media2dicom.settings import Settings
@@ -30,12 +30,18 @@ class StudyLocks:
 
 
 class ServerSlots:
-    """As many slots per server as it may have associations from this process at a time (max_associations)."""
+    """As many slots per PACS as batches of this process may be at it at a time (max_associations).
+
+    Two server names of one host and port are one PACS: the smaller number holds.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._slots = {
-            name: threading.BoundedSemaphore(server.max_associations) for name, server in settings.servers.items()
-        }
+        allowed: dict[tuple[str, int], int] = {}
+        for server in settings.servers.values():
+            place = (server.host, server.port)
+            allowed[place] = min(server.max_associations, allowed.get(place, server.max_associations))
+        slots = {place: threading.BoundedSemaphore(number) for place, number in allowed.items()}
+        self._slots = {name: slots[server.host, server.port] for name, server in settings.servers.items()}
 
     def __getitem__(self, name: str) -> threading.BoundedSemaphore:
         return self._slots[name]
@@ -46,8 +52,11 @@ class Workbench:
     settings: Settings
     ledger: Ledger
     cache: Cache
-    server_slots: ServerSlots
     study_locks: StudyLocks = field(default_factory=StudyLocks)
+
+    @cached_property
+    def server_slots(self) -> ServerSlots:
+        return ServerSlots(self.settings)
 
     @cached_property
     def installation_id(self) -> str:
@@ -64,9 +73,7 @@ class Workbench:
 
     def set_failure(self, row: LedgerRow, error: Media2DicomError) -> int:
         """Record why the row did not get as far as being sent; 1 when that may pass, else 0."""
-        status, before = Status.REFUSED, ""
-        if isinstance(error, PacsError) or error.transient:
-            status = Status.FAILED
+        status, before = Status.REFUSED if isinstance(error, RowRefused) else Status.FAILED, ""
         if row.status in {Status.SENDING, Status.UNCERTAIN}:
             # What an earlier send came to is still not known: that it failed now must not hide it.
             before = "Sent before without an answer, so the PACS may have it. "
@@ -91,4 +98,4 @@ def unforeseen(row: LedgerRow, error: Exception) -> None:
 
 
 def open_workbench(settings: Settings) -> Workbench:
-    return Workbench(settings, Ledger(settings.ledger_location), Cache(settings.cache_dir), ServerSlots(settings))
+    return Workbench(settings, Ledger(settings.ledger_location), Cache(settings.cache_dir))

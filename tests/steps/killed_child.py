@@ -1,6 +1,6 @@
-"""Run by test_kills.py: archives a manifest with the steps and kills itself at a point that it is told.
+"""Run by test_kills.py: archives manifests with the steps, each in a process that kills itself at a given point.
 
-Arguments: settings file, manifest, point ("never", or one of POINTS). The kill is SIGKILL: nothing is tidied up.
+The point is "never" or one of POINTS. The kill is SIGKILL: nothing is tidied up.
 """
 
 from __future__ import annotations
@@ -58,10 +58,19 @@ def die_at(owner: Any, name: str, call: int, before: bool) -> None:
     setattr(owner, name, dying)
 
 
+def archive(config: str, sheet: str, point: str) -> int:
+    if point != "never":
+        die_at(*POINTS[point])
+    bench = open_workbench(load_settings(Path(config)))
+    rows = walk(bench, Path(sheet))
+    return 0 if all(row.status == "STORED" for row in rows) else 1
+
+
 if __name__ == "__main__":
-    if sys.argv[3] != "never":
-        die_at(*POINTS[sys.argv[3]])
-    bench = open_workbench(load_settings(Path(sys.argv[1])))
-    print("begun", flush=True)
-    rows = walk(bench, Path(sys.argv[2]))
-    sys.exit(0 if all(row.status == "STORED" for row in rows) else 1)
+    # One job a line: settings file, manifest, point. Each is done by a fork, which need not import everything anew.
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            os._exit(archive(*line.rstrip("\n").split("\t")))
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

@@ -108,7 +108,7 @@ def test_patient_data_is_in_no_log_message_warning_or_name(
     told = [record.getMessage() + str(record.exc_info or "") for record in caplog.records]
     assert any("REFUSED" in text for text in told)  # something was logged
     told += [f"{row.outcome.message} {row.outcome.next_step} {row.warnings}" for row in found]
-    told += [str({k: v for k, v in result_columns(row, "").items()}) for row in found]
+    told += [str(result_columns(row, "")) for row in found]
     told += [str(warning.message) for warning in warned]
     told += [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_relative_to(settings.cache_dir)]
     told += [str(path.relative_to(tmp_path)) for path in settings.data_dir.rglob("*")]
@@ -128,5 +128,5 @@ def test_identity_is_confirmed_anew_by_a_later_run(
         study.PatientID = "MERGED"
         other.load([study])
         servers = {"pacs": other.server()}
-        moved = Workbench(bench.settings.model_copy(update={"servers": servers}), bench.ledger, bench.cache)
-        assert outcomes(walk(moved, sheet)) == [("REFUSED", "identity-mismatch")]
+        with walking.workbench(bench.settings.model_copy(update={"servers": servers})) as later:
+            assert outcomes(walk(later, sheet)) == [("REFUSED", "identity-mismatch")]

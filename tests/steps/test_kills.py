@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +48,34 @@ def sheet(study: Dataset, lab: Path) -> Path:
     return walking.manifest(lab, rows)
 
 
-def start(config: Path, sheet: Path, point: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", killed_child.__name__, str(config), str(sheet), point]
-    return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE)
+@dataclass(frozen=True)
+class Children:
+    """Processes that archive a manifest, one after the other."""
+
+    parent: subprocess.Popen[str]
+
+    def start(self, config: Path, sheet: Path, point: str = "never") -> int:
+        """The process id."""
+        assert self.parent.stdin is not None
+        self.parent.stdin.write(f"{config}\t{sheet}\t{point}\n")
+        self.parent.stdin.flush()
+        return self._number()
+
+    def end(self) -> int:
+        """Wait for it; its return code, minus the signal that ended it."""
+        return self._number()
+
+    def _number(self) -> int:
+        assert self.parent.stdout is not None
+        return int(self.parent.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def children() -> Iterator[Children]:
+    command = [sys.executable, "-m", killed_child.__name__]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        yield Children(parent)
+        parent.communicate()
 
 
 def complete(observed: walking.ObservedPacs, settings: Settings, sheet: Path, instances: int = 6) -> list[Any]:
@@ -61,33 +90,35 @@ def complete(observed: walking.ObservedPacs, settings: Settings, sheet: Path, in
 
 @pytest.mark.parametrize("point", killed_child.POINTS)
 def test_killed_run_is_completed_without_loss_or_duplicate(
-    observed: walking.ObservedPacs, settings: Settings, config: Path, sheet: Path, point: str
+    observed: walking.ObservedPacs, settings: Settings, children: Children, config: Path, sheet: Path, point: str
 ) -> None:
-    with start(config, sheet, point) as child:
-        child.communicate(timeout=60)
-    assert child.returncode == -signal.SIGKILL
+    children.start(config, sheet, point)
+    assert children.end() == -signal.SIGKILL
     complete(observed, settings, sheet)
     assert len(observed.received) == 6  # nothing went out twice
 
 
+def kill(child: int) -> None:
+    with suppress(ProcessLookupError):  # it was quicker
+        os.kill(child, signal.SIGKILL)
+
+
 def test_runs_killed_at_random_times_end_complete(
-    observed: walking.ObservedPacs, settings: Settings, config: Path, sheet: Path
+    observed: walking.ObservedPacs, settings: Settings, children: Children, config: Path, sheet: Path
 ) -> None:
     moments = random.Random(20)
-    kills = 0
+    ends = []
     for _ in range(15):
-        with start(config, sheet, "never") as child:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"begun\n"
-            killer = threading.Timer(moments.uniform(0, 0.9), child.kill)
-            killer.start()
-            child.wait(timeout=60)
-            killer.cancel()
-        if child.returncode == 0:
+        child = children.start(config, sheet)
+        killer = threading.Timer(moments.uniform(0.05, 0.8), kill, (child,))
+        killer.start()
+        ends.append(children.end())
+        killer.cancel()
+        killer.join()
+        if ends[-1] == 0:
             break
-        assert child.returncode == -signal.SIGKILL
-        kills += 1
-    assert kills
+    assert set(ends) <= {0, -signal.SIGKILL}
+    assert -signal.SIGKILL in ends
     complete(observed, settings, sheet)
 
 

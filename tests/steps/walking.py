@@ -145,10 +145,12 @@ def walk(
     """A whole run of a manifest; its rows as they ended."""
     run_id = uuid.uuid4().hex
     with manifest_lock(bench.settings, sheet):
-        if retry is None or not begin_retry(bench, sheet, run_id, retry):
+        if retry is None:
             begin_run(bench, sheet, server, run_id)
-        refuse_unreachable_servers(bench, run_id)
-        for batch in make_batches(bench, run_id):
+        else:
+            begin_retry(bench, sheet, run_id, retry)
+        unreachable = refuse_unreachable_servers(bench, run_id)
+        for batch in make_batches(bench, run_id, without=unreachable):
             do_steps(bench, batch, tries)
         finish_run(bench, run_id, sheet, results)
     return bench.ledger.rows(run_id)
