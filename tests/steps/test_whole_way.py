@@ -11,7 +11,7 @@ import pytest
 from openpyxl import load_workbook
 from pydicom.dataset import Dataset
 
-from media2dicom.errors import AlreadyRunning
+from media2dicom.errors import AlreadyRunning, ManifestUnusable
 from media2dicom.model import Status
 from media2dicom.runs import Selection, default_results_path, manifest_lock, result_columns, summarise
 from media2dicom.settings import Settings
@@ -244,12 +244,29 @@ def test_retry_of_one_cause_leaves_the_other_rows_alone(
     assert outcomes(walk(bench, sheet, retry=Selection(Status.FAILED))) == [STORED] * 3
 
 
-def test_retry_of_a_changed_sheet_reads_it_anew(
+def test_retry_of_a_changed_or_unknown_sheet_is_refused(
     bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
 ) -> None:
+    with pytest.raises(ManifestUnusable, match="no run"):
+        walk(bench, walking.pictures(lab, study, 1), retry=Selection())
     walk(bench, walking.pictures(lab, study, 1))
-    assert outcomes(walk(bench, walking.pictures(lab, study, 2), retry=Selection())) == [STORED] * 2
-    assert len(observed.received) == 2
+    with pytest.raises(ManifestUnusable, match="not as it was"):
+        walk(bench, walking.pictures(lab, study, 2), retry=Selection())
+    assert len(observed.received) == 1
+
+
+def test_prepared_row_whose_content_another_row_filed_meanwhile_is_a_duplicate(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
+) -> None:
+    png(lab / "a.png")
+    first = walking.manifest(lab, [cells_of(study, media="a.png", series_description="one")], name="one.csv")
+    observed.mood = lambda _event: 0xA700
+    walk(bench, first)
+    observed.mood = lambda _event: None
+    second = walking.manifest(lab, [cells_of(study, media="a.png", series_description="two")], name="two.csv")
+    assert outcomes(walk(bench, second)) == [STORED]
+    assert outcomes(walk(bench, first)) == [("REFUSED", "duplicate")]
+    assert len(observed.held()) == 1
 
 
 def test_second_run_of_a_manifest_is_told_so(settings: Settings, lab: Path) -> None:
