@@ -49,10 +49,12 @@ def archive_manifest(
     """
     bench, run_id = workbench(), str(runtime.flow_run.id)
     with manifest_lock(bench.settings, manifest):
-        if retry is None or not begin_retry(bench, manifest, run_id, retry):
+        if retry is None:
             begin_run(bench, manifest, server, run_id)
-        refuse_unreachable_servers(bench, run_id)
-        _walk(make_batches(bench, run_id), window=bench.settings.parallel_batches)
+        else:
+            begin_retry(bench, manifest, run_id, retry)
+        unreachable = refuse_unreachable_servers(bench, run_id)
+        _walk(make_batches(bench, run_id, without=unreachable), window=bench.settings.parallel_batches)
         summary = finish_run(bench, run_id, manifest, results)
     return Failed(message=str(summary)) if summary.not_stored else Completed(message=str(summary))
 

@@ -70,15 +70,19 @@ def _main(config: ConfigOption = None) -> None:
 
 
 @contextmanager
-def _exits(console: Console) -> Iterator[None]:
-    """Errors as a line for people and the contract's exit code."""
+def _exits(console: Console, *, json: bool = False) -> Iterator[None]:
+    """Errors as a line for people, as JSON where it was asked for, and as the contract's exit code."""
     try:
         yield
     except Media2DicomError as error:
+        code = _exit_code(error)
         console.print(f"[bold red]{type(error).__name__}[/] ({error.code}): ", end="")
         console.print(error.message, markup=False, highlight=False)
         console.print(error.next_step, markup=False, highlight=False)
-        raise typer.Exit(_exit_code(error)) from None
+        if json:
+            found = {"code": error.code, "message": error.message, "next_step": error.next_step}
+            _print_json({"error": found, "exit_code": int(code)})
+        raise typer.Exit(code) from None
 
 
 def _exit_code(error: BaseException) -> Exit:
@@ -137,7 +141,7 @@ def servers_list(json: JsonOption = False, config: ConfigOption = None) -> None:
     from rich.table import Table
 
     console = _console()
-    with _exits(console):
+    with _exits(console, json=json):
         settings = load_settings()
     if json:
         _print_json({name: server.model_dump(mode="json") for name, server in settings.servers.items()})
@@ -194,7 +198,7 @@ def check(
     from media2dicom.planning import plan_manifest
 
     console = _console(json)
-    with _exits(console):
+    with _exits(console, json=json):
         settings = load_settings()
         if not offline and server is None and not settings.servers:
             console.print("No server is configured: checking offline.")
@@ -248,7 +252,7 @@ def _archive(
     from flows.embedded import archive
 
     console = _console(json)
-    with _exits(console):
+    with _exits(console, json=json):
         settings = load_settings()
         outcome = archive(settings, manifest, server, results, selection, console=console)
     from flows.screens import show_rows, show_summary
@@ -257,6 +261,9 @@ def _archive(
     show_rows(console, outcome.rows, outcome.summary.run_id)
     show_summary(console, outcome.summary)
     code = Exit.OK
+    if outcome.summary.results is None:
+        console.print("The result workbook could not be written; media2dicom status has every outcome.", style="red")
+        code = Exit.ROWS_NOT_STORED
     if outcome.summary.not_stored:
         code = Exit.PACS_OR_SETTINGS if outcome.no_pacs_answered else Exit.ROWS_NOT_STORED
     if json:
@@ -277,7 +284,7 @@ def status(
     from media2dicom.steps.workbench import open_workbench
 
     console = _console(json)
-    with _exits(console):
+    with _exits(console, json=json):
         bench = open_workbench(load_settings())
         if manifest is None:
             runs = bench.ledger.runs()
@@ -307,14 +314,16 @@ def convert(
     config: ConfigOption = None,
 ) -> None:
     """Media to DICOM files, without a PACS. Exit 1 when a file could not be converted."""
-    from media2dicom.offline import convert_file, parse_options, read_source
+    from media2dicom.offline import convert_file, make_folder, parse_options, read_source
     from media2dicom.steps.workbench import open_workbench
 
     console = _console()
     with _exits(console):
         bench = open_workbench(load_settings())
         options, header = parse_options(set_ or []), read_source(source)
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
+    if not str(header.get("PatientID") or ""):
+        console.print(f"{source}: the source has no Patient ID.", style="yellow", markup=False, highlight=False)
     failed = False
     for path in media:
         try:

@@ -25,7 +25,7 @@ from media2dicom.errors import (
 )
 from media2dicom.ledger import LedgerRow
 from media2dicom.model import Status
-from media2dicom.runs import Selection, Summary, last_run, manifest_lock, summarise
+from media2dicom.runs import Selection, Summary, last_run, manifest_lock, refuse_results_path, summarise
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import open_workbench
 
@@ -88,10 +88,11 @@ def archive(
 ) -> Archived:
     """Run the flow archive-manifest in this process, showing progress.
 
-    Raises ManifestUnusable, AlreadyRunning, SettingsError; how the rows ended is in the result.
+    Raises ManifestUnusable, AlreadyRunning, SettingsError, ResultsNotWritten; how the rows ended is in the result.
     """
     if not manifest.is_file():
         raise ManifestUnusable(f"{manifest}: there is no such file.")
+    refuse_results_path(manifest, results)  # now, not after hours of work
     if server is not None or not settings.servers:
         settings.server(server)  # before the long start of Prefect
     with manifest_lock(settings, manifest):

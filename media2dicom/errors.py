@@ -243,6 +243,13 @@ class NotVerified(PacsError):
 # --- this machine ---------------------------------------------------------------------------------------------
 
 
+class Unforeseen(Media2DicomError):
+    """A fault of the program, not of the file or the PACS. Its place is in the log."""
+
+    code = "unforeseen"
+    default_next_step = "Report this with the log's line; the file itself may be sound."
+
+
 class CacheFailed(Media2DicomError):
     """The cache folder cannot be written (disk full, rights)."""
 

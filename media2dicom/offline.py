@@ -11,7 +11,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from media2dicom.errors import CellRefused, SourceUnusable
+from media2dicom.dicom.uids import sop_instance_uid
+from media2dicom.errors import CacheFailed, CellRefused, OptionRefused, SourceUnusable
 from media2dicom.manifest.columns import COLUMN, header_name
 from media2dicom.manifest.values import ValueRefused
 from media2dicom.media import media_sha256, media_type_of
@@ -71,16 +72,42 @@ def convert_file(
         patient_id=str(source.get("PatientID", "")),
         options=options,
     )
+    planned = plan(row, bench.settings)
+    name = _namer(out, media, planned.instances)
+    _refuse_other(name(0), sop_instance_uid(row.study_instance_uid or "", row, 0))
     with bench.cache.work_folder() as work_folder:
         prepared = prepare(
+            planned,
             row,
             Source(source),
             bench.settings,
             device_serial_number=bench.installation_id,
-            instance_path=_namer(out, media, plan(row, bench.settings).instances),
+            instance_path=name,
             work_folder=work_folder,
         )
     return list(prepared.instances), list(prepared.warnings)
+
+
+def _refuse_other(path: Path, sop_instance_uid: str) -> None:
+    """A file of that name that is not this very instance is not written over."""
+    if not path.exists():
+        return
+    try:
+        found = str(dcmread(path, specific_tags=["SOPInstanceUID"], stop_before_pixels=True).get("SOPInstanceUID"))
+    except (OSError, InvalidDicomError, EOFError):
+        found = ""
+    if found != sop_instance_uid:
+        raise OptionRefused(f"{path} is there already and holds something else.", next_step="Name another --out.")
+
+
+def make_folder(folder: Path) -> None:
+    """Raises CacheFailed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CacheFailed(
+            f"The folder {folder} cannot be made: {error.strerror}.", next_step="Name another --out."
+        ) from None
 
 
 def _namer(out: Path, media: Path, instances: int) -> Callable[[int], Path]:

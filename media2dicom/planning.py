@@ -63,17 +63,13 @@ class Plan:
 
 
 def plan_manifest(manifest: Path, settings: Settings, server_name: str | None, *, offline: bool) -> Plan:
-    """Raises ManifestUnusable, ServerUnknown, and PacsError when a server does not answer the C-ECHO."""
+    """Raises ManifestUnusable and ServerUnknown. A server that does not answer is a problem of each of its rows."""
     found = read_manifest(manifest, media_roots=settings.media_roots, known_servers=settings.servers)
     if not offline and (server_name is not None or any(row.destination is None for row in found.rows)):
         server_name, _ = settings.server(server_name)
-    asked: list[str] = []
-    if not offline:
-        asked = sorted({row.destination or server_name or "" for row in found.rows})
-        for name in asked:
-            echo(settings.servers[name], settings)
     problems, plans = list(found.problems), []
     sources = _Sources(settings)
+    asked = [] if offline else sorted({row.destination or server_name or "" for row in found.rows})
     filed: dict[str, int] = {}
     for row in found.rows:
         destination = row.destination or server_name
@@ -99,13 +95,25 @@ def plan_manifest(manifest: Path, settings: Settings, server_name: str | None, *
 
 
 class _Sources:
-    """Each study is fetched once, each row's patient compared with it."""
+    """Each server is asked for an echo once, each study fetched once, each row's patient compared with it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._echoes: dict[str, Media2DicomError | None] = {}
         self._found: dict[tuple[str | None, ...], Source | Media2DicomError] = {}
 
+    def _echo(self, destination: str) -> None:
+        if destination not in self._echoes:
+            self._echoes[destination] = None
+            try:
+                echo(self._settings.servers[destination], self._settings)
+            except Media2DicomError as error:
+                self._echoes[destination] = error
+        if (failure := self._echoes[destination]) is not None:
+            raise failure
+
     def of(self, destination: str, row: Row) -> Source:
+        self._echo(destination)
         key = (destination, row.study_instance_uid, row.accession_number)
         if key not in self._found:
             try:
@@ -128,6 +136,7 @@ def _try_out(row: Row, source: Source, settings: Settings) -> MediaPlan:
         return replace(planned, warnings=(*planned.warnings, *([warning] if warning else [])))
     with Cache(settings.cache_dir).work_folder() as folder:
         prepared = prepare(
+            planned,
             row,
             source,
             settings,

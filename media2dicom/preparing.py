@@ -44,6 +44,7 @@ def plan(row: Row, settings: Settings) -> MediaPlan:
 
 
 def prepare(
+    planned: MediaPlan,
     row: Row,
     source: Source,
     settings: Settings,
@@ -52,11 +53,10 @@ def prepare(
     instance_path: Callable[[int], Path],
     work_folder: Path,
 ) -> Prepared:
-    """Write the row's instances where `instance_path` says for each part. All of them, or an error.
+    """Write the instances of a row that was planned where `instance_path` says for each part. All of them, or an error.
 
     Raises RowRefused (media, source, options, upload limit) and CacheFailed.
     """
-    planned = plan(row, settings)
     if row.media_path is None:
         raise ValueError("a row that was read has its media")
     build = Build(

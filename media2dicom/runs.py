@@ -6,15 +6,16 @@ The steps in between are in `steps/`; in which order and how often they run is t
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from media2dicom.errors import AlreadyRunning, DuplicateRow, Media2DicomError
+from media2dicom.errors import AlreadyRunning, DuplicateRow, ManifestUnusable, Media2DicomError, ResultsNotWritten
 from media2dicom.ledger import Entry, LedgerRow, Run
 from media2dicom.manifest.keys import digest, row_key
 from media2dicom.manifest.reading import read_manifest
@@ -101,14 +102,17 @@ def begin_run(bench: Workbench, manifest: Path, server_name: str | None, run_id:
     return found
 
 
-def begin_retry(bench: Workbench, manifest: Path, run_id: str, selection: Selection) -> bool:
+def begin_retry(bench: Workbench, manifest: Path, run_id: str, selection: Selection) -> None:
     """Take up what the manifest's last run left, as the ledger has it: the media may be gone meanwhile.
 
-    False, and nothing done, when there is no run to take up or the sheet has changed since.
+    Raises ManifestUnusable when there is no run to take up, or the sheet has changed since: its rows are others.
     """
     last = last_run(bench, manifest)
-    if last is None or not manifest.is_file() or media_sha256(manifest) != last.manifest_sha256:
-        return False
+    advice = "Run it: what is stored is left alone (media2dicom run)."
+    if last is None:
+        raise ManifestUnusable(f"The ledger knows no run of {manifest.name} to take up.", next_step=advice)
+    if not manifest.is_file() or media_sha256(manifest) != last.manifest_sha256:
+        raise ManifestUnusable(f"{manifest.name} is not as it was when it was last run.", next_step=advice)
     entries = [
         Entry(
             row_key=row.row_key,
@@ -123,7 +127,6 @@ def begin_retry(bench: Workbench, manifest: Path, run_id: str, selection: Select
         for row in bench.ledger.rows(last.run_id, with_instances=False)
     ]
     bench.ledger.begin_run(run_id, manifest.resolve(), last.manifest_sha256, last.server, entries)
-    return True
 
 
 def last_run(bench: Workbench, manifest: Path) -> Run | None:
@@ -161,9 +164,13 @@ def refuse_unreachable_servers(bench: Workbench, run_id: str) -> dict[str, Media
     return unreachable
 
 
-def make_batches(bench: Workbench, run_id: str) -> list[Batch]:
-    """The open rows in batches of ceil(rows / 100), at most 32; rows of one server stay together."""
-    rows = sorted(open_rows(bench, run_id), key=lambda row: (row.destination, row.row_number))
+def make_batches(bench: Workbench, run_id: str, *, without: Collection[str] = ()) -> list[Batch]:
+    """The open rows in batches of ceil(rows / 100), at most 32; rows of one server stay together.
+
+    `without`: servers that are not tried in this run, because they did not answer.
+    """
+    rows = [row for row in open_rows(bench, run_id) if row.destination not in without]
+    rows.sort(key=lambda row: (row.destination, row.row_number))
     size = min(MAX_BATCH_ROWS, -(-len(rows) // VISIBLE_BATCHES)) or 1
     batches = []
     for start in range(0, len(rows), size):
@@ -202,11 +209,30 @@ class Summary:
             for (status, code), count in sorted(self.by_cause.items(), key=lambda item: -item[1])
             if status not in {Status.STORED, Status.SKIPPED}
         )
-        return f"{self.not_stored} of {self.rows} rows are not stored: {causes}."
+        before = f" {self.already_stored} were stored by an earlier run." if self.already_stored else ""
+        return f"{self.not_stored} of {self.rows} rows are not stored: {causes}.{before}"
 
 
 def default_results_path(manifest: Path) -> Path:
     return manifest.with_name(f"{manifest.stem}.results.xlsx")
+
+
+def refuse_results_path(manifest: Path, results: Path | None) -> None:
+    """Raise ResultsNotWritten when the result workbook could not be written there: before the work, not after it."""
+    path = results or default_results_path(manifest)
+    reason = None
+    if path.resolve() == manifest.resolve():
+        reason = "it is the manifest itself"
+    elif path.is_dir():
+        reason = "it is a folder"
+    elif not path.parent.is_dir():
+        reason = "its folder is not there"
+    elif not os.access(path.parent, os.W_OK):
+        reason = "its folder cannot be written to"
+    if reason is not None:
+        raise ResultsNotWritten(
+            f"The result workbook cannot be {path}: {reason}.", next_step="Name another file with --results."
+        )
 
 
 def finish_run(bench: Workbench, run_id: str, manifest: Path, results: Path | None) -> Summary:
@@ -231,10 +257,16 @@ def summarise(bench: Workbench, run_id: str, manifest: Path, results: Path | Non
     return Summary(run_id, manifest, len(rows), dict(causes), before, results)
 
 
+_UNDER_WAY = frozenset({Status.READ, Status.CHECKED, Status.IDENTIFIED, Status.PREPARED, Status.SENDING})
+
+
 def result_columns(row: LedgerRow, run_id: str) -> dict[str, object]:
     """The system's columns of the result workbook for one row."""
     instances = row.instances
-    message = row.outcome.message
+    message, next_step = row.outcome.message, row.outcome.next_step
+    if row.status in _UNDER_WAY:  # a run of another sheet has the same row in hand
+        message = message or "Another run is at work on this row."
+        next_step = next_step or "Run the manifest again when the other run has ended."
     if row.status == Status.STORED and row.stored_run != run_id:
         message = "Stored by an earlier run; nothing was sent."
     warnings = " ".join(f"Warning: {warning}" for warning in row.warnings)
@@ -244,7 +276,7 @@ def result_columns(row: LedgerRow, run_id: str) -> dict[str, object]:
         "status": str(row.status),
         "code": row.outcome.code,
         "message": " ".join(part for part in (message, warnings) if part),
-        "next_step": row.outcome.next_step,
+        "next_step": next_step,
         "series_instance_uid": " ".join(dict.fromkeys(one.instance.series_instance_uid for one in instances)),
         "sop_instance_uids": [one.instance.sop_instance_uid for one in instances],
         "instances": len(instances),

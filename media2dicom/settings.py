@@ -95,7 +95,8 @@ class Server(_Strict):
     tls: Tls | None = None
     retrieve: Retrieve = Retrieve.GET
     verify: Verify = Verify.FIND
-    max_associations: Annotated[int, Field(ge=1, le=64)] = 2
+    # One is safe with every PACS; dcmqrscp, for one, mixes up files that two associations store at a time.
+    max_associations: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 class Timeouts(_Strict):
@@ -201,8 +202,7 @@ def load_settings(explicit: Path | None = None, *, may_be_missing: bool = False)
         raise SettingsError(f"{path}: there is no such settings file.")
     _refuse_unknown_variables()
     _refuse_fixed(values, path)
-    base = path.parent
-    _resolve_paths(values, base)
+    _resolve_paths(values, path.absolute().parent)
     try:
         return Settings(**values)
     except ValidationError as error:
@@ -232,14 +232,23 @@ def _refuse_unknown_variables() -> None:
 
 
 def _resolve_paths(values: dict[str, Any], base: Path) -> None:
-    """Relative folders in the file are relative to the file, wherever the command is started."""
+    """Relative paths in the file are relative to the file, wherever the command is started."""
+
+    def resolve(table: dict[str, Any], key: str) -> None:
+        if isinstance(table.get(key), str):
+            table[key] = base / Path(table[key]).expanduser()
+
     for key in ("cache_dir", "data_dir"):
-        if isinstance(values.get(key), str):
-            values[key] = base / Path(values[key]).expanduser()
+        resolve(values, key)
     if isinstance(values.get("media_roots"), list):
         values["media_roots"] = [
             base / Path(root).expanduser() if isinstance(root, str) else root for root in values["media_roots"]
         ]
+    servers = values.get("servers")
+    for server in servers.values() if isinstance(servers, dict) else ():
+        if isinstance(server, dict) and isinstance(server.get("tls"), dict):
+            for key in ("ca_file", "cert_file", "key_file"):
+                resolve(server["tls"], key)
 
 
 def _reason(item: Mapping[str, Any], path: Path) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 
 from media2dicom.dicom.uids import content_key
-from media2dicom.errors import CacheFailed, DuplicateRow, Media2DicomError, MediaChanged, Unforeseen
+from media2dicom.errors import CacheFailed, DuplicateRow, Media2DicomError, MediaChanged, MediaTooLarge, Unforeseen
 from media2dicom.ledger import LedgerRow
 from media2dicom.media import media_sha256
 from media2dicom.model import Batch, Outcome, SourceStudy, Status
+from media2dicom.preparing import Source, plan, prepare
+from media2dicom.settings import UPLOAD_LIMIT_MB
 from media2dicom.steps.prepared import is_of, is_whole
 from media2dicom.steps.retrieve import headers
 from media2dicom.steps.workbench import Workbench, unforeseen
@@ -27,6 +29,7 @@ def _convert_row(bench: Workbench, run_id: str, row: LedgerRow, sources: dict[st
             raise CacheFailed("The source study's header is not in the cache.", next_step="Run the manifest again.")
         source, header = sources[row.study_key]
         if _is_prepared(row, header):
+            _claim(bench, run_id, row, source)
             if row.status == Status.IDENTIFIED:
                 bench.ledger.set_outcome(row.row_key, Outcome(Status.PREPARED))
         else:
@@ -53,7 +56,7 @@ def _prepare(bench: Workbench, run_id: str, row: LedgerRow, source: SourceStudy,
     submitted = row.row
     if submitted is None or submitted.media_path is None:
         raise ValueError("an open row was read with its media")
-    plan(submitted, bench.settings)  # over the upload limit is told before the file is read
+    planned = plan(submitted, bench.settings)  # over the upload limit is told before the file is read
     if submitted.media_sha256 is None:  # not read at all, for its size
         raise MediaTooLarge(
             f"{row.media} is larger than the upload limit of {UPLOAD_LIMIT_MB:,} MB; such files are not read.",
@@ -63,6 +66,7 @@ def _prepare(bench: Workbench, run_id: str, row: LedgerRow, source: SourceStudy,
         raise MediaChanged(f"{row.media} was altered after the manifest was read.")
     with bench.cache.work_folder() as work_folder:
         prepared = prepare(
+            planned,
             submitted,
             Source(header, source.image_modality),
             bench.settings,
@@ -71,8 +75,16 @@ def _prepare(bench: Workbench, run_id: str, row: LedgerRow, source: SourceStudy,
             work_folder=work_folder,
         )
     # Claimed when it is there: a row that comes to nothing keeps no other out.
-    content = content_key(source.study_instance_uid, submitted)
-    if (other := bench.ledger.claim_content(row, run_id, content)) is not None:
-        raise DuplicateRow(f"Row {other} files the same media into the same study.")
+    _claim(bench, run_id, row, source)
     bench.ledger.put_prepared(row.row_key, prepared.instances)
     bench.ledger.add_warnings(row.row_key, prepared.warnings)
+
+
+def _claim(bench: Workbench, run_id: str, row: LedgerRow, source: SourceStudy) -> None:
+    """Raises DuplicateRow when another row files the content. Asked again for files of an earlier run: meanwhile
+    another row may have filed it."""
+    if row.row is None:
+        raise ValueError("an open row was read from its manifest")
+    content = content_key(source.study_instance_uid, row.row)
+    if (other := bench.ledger.claim_content(row, run_id, content)) is not None:
+        raise DuplicateRow(f"Row {other} files the same media into the same study.")

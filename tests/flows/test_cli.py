@@ -145,9 +145,13 @@ def test_run_and_status_agree_and_the_exit_code_says_how_it_ended(
         with manifest_lock(load_settings(), manifest):
             assert cli("run", manifest).exit_code == 75
             assert cli("retry", manifest).exit_code == 75
-    down = cli("retry", manifest, "--json")
-    assert (down.exit_code, json.loads(down.stdout)["rows"][0]["status"]) == (1, "STORED")
+    retried = cli("retry", manifest, "--json")
+    assert (retried.exit_code, json.loads(retried.stdout)["rows"][0]["status"]) == (1, "STORED")
     sheets.write_sheet(manifest, [{"media": "binary.stl", **who}])
+    changed = cli("retry", manifest, "--json")
+    assert (changed.exit_code, json.loads(changed.stdout)["error"]["code"]) == (2, "manifest-unusable")
+    checked = cli("check", manifest, "--json")
+    assert (checked.exit_code, json.loads(checked.stdout)["problems"][0]["code"]) == (2, "pacs-unreachable")
     down = cli("run", manifest, "--json")
     assert (down.exit_code, json.loads(down.stdout)["rows"][0]["code"]) == (3, "pacs-unreachable")
 
@@ -188,6 +192,30 @@ def test_convert_writes_files_without_a_pacs(cli: Callable[..., Result], configu
     (tmp_path / "x.png").write_bytes(b"no picture")
     assert cli("convert", tmp_path / "x.png", "--source", source, "--out", out).exit_code == 1
     assert cli("convert", media["photo.jpg"], "--source", source, "--out", out, "--set", "opacity=9").exit_code == 1
+
+
+def test_convert_never_writes_over_another_instance(
+    cli: Callable[..., Result], configured: Any, tmp_path: Path
+) -> None:
+    configured()
+    media = sheets.make_media(tmp_path / "media")
+    source, out = get_testdata_file("MR_small.dcm"), tmp_path / "out"
+    (tmp_path / "photo.png").write_bytes(media["screen.png"].read_bytes())
+    both = cli("convert", media["photo.jpg"], tmp_path / "photo.png", "--source", source, "--out", out)
+    assert (both.exit_code, "holds something else" in both.output) == (1, True)
+    assert dcmread(out / "photo.dcm").LossyImageCompression == "01"
+    assert cli("convert", media["photo.jpg"], "--source", source, "--out", out).exit_code == 0
+    assert cli("convert", media["photo.jpg"], "--source", source, "--out", media["photo.jpg"]).exit_code == 1
+
+
+def test_a_result_workbook_that_cannot_be_written_is_told_before_the_run(
+    cli: Callable[..., Result], configured: Any, tmp_path: Path
+) -> None:
+    configured()
+    manifest = sheets.write_sheet(tmp_path / "m.csv", [{"media": "x.png", "accession_number": "1", "patient_id": "1"}])
+    for target in (manifest, tmp_path, tmp_path / "nowhere" / "x.xlsx"):
+        refused = cli("run", manifest, "--results", target, "--json")
+        assert (refused.exit_code, json.loads(refused.stdout)["error"]["code"]) == (1, "results-not-written")
 
 
 def test_version_and_cache_info_answer(cli: Callable[..., Result], configured: Any) -> None:
