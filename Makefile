@@ -3,16 +3,13 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test bench lint lock peers clean
+.PHONY: demo test lint lock peers clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/media2dicom demo --folder demo
 
 test: $(VENV)/.dev peers lint
 	$(BIN)/pytest
-
-bench: $(VENV)/.dev peers
-	$(BIN)/python -m tests.benchmarks
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

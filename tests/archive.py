@@ -65,7 +65,9 @@ def make_media(folder: Path) -> dict[str, Path]:
     (folder / "binary.stl").write_bytes(real_media.binary_stl(vertices))
     (folder / "part2.stl").write_bytes(real_media.binary_stl(vertices * 0.5))
     (folder / "bikes.mp4").write_bytes(real_media.real_video("bikes.mp4").read_bytes())
-    names = ("binary.stl", "part2.stl", "bikes.mp4")
+    for real in ("rocket.jpg", "astronaut.png"):  # a baseline 4:4:4 photo, a colour PNG
+        (folder / real).write_bytes(real_media.real_image(real).read_bytes())
+    names = ("binary.stl", "part2.stl", "bikes.mp4", "rocket.jpg", "astronaut.png")
     return paths | {name: folder / name for name in names}
 
 
