@@ -66,7 +66,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable outpu
 
 @app.callback()
 def _main(config: ConfigOption = None) -> None:
-    os.umask(0o077)  # ledger, cache and results hold patient data
+    os.umask(0o077)  # ledger and cache hold patient data; a result workbook gets the manifest's own rights
 
 
 @contextmanager

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from media2dicom.ledger import Ledger, LedgerRow, Run
-from media2dicom.limits import megabytes
 from media2dicom.manifest.report import Severity
 from media2dicom.model import Status
 from media2dicom.planning import Plan
@@ -102,7 +102,7 @@ def show_plan(console: Console, plan: Plan) -> None:
         for one in plan.rows[:_MAX_ROWS]:
             options, media = one.row.options, one.media
             series = options.series_group or options.series_description or ""
-            counts = (str(media.instances), str(media.frames or ""), f"~{megabytes(media.estimated_bytes)}")
+            counts = (str(media.instances), str(media.frames or ""), decimal(media.estimated_bytes))
             table.add_row(str(one.row.row_number), one.row.media, media.kind, series, *counts, one.destination or "-")
         console.print(table)
         if len(plan.rows) > _MAX_ROWS:
@@ -114,8 +114,8 @@ def show_plan(console: Console, plan: Plan) -> None:
         console.print(Text("NOTE    ", style="cyan") + Text(note.message))
     asked = f"asked: {', '.join(plan.asked)}" if plan.asked else "no PACS was asked"
     errors = len({problem.row_number for problem in plan.errors})
-    verdict = f"{errors} rows have errors" if errors else "no errors"
-    console.print(Text(f"{plan.manifest.row_count} rows, {verdict}; {asked}.", style="bold"))
+    verdict = f"rows with errors: {errors}" if errors else "no errors"
+    console.print(Text(f"Rows: {plan.manifest.row_count}; {verdict}; {asked}.", style="bold"))
 
 
 def show_runs(console: Console, ledger: Ledger, runs: list[Run]) -> None:

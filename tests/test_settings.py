@@ -44,6 +44,13 @@ def test_defaults_are_the_designs() -> None:
     assert server.max_associations >= 1
 
 
+def test_sample_settings_are_the_defaults_and_two_servers() -> None:
+    sample = load_settings(Path(__file__).parent.parent / "deployments" / "media2dicom.sample.toml")
+    defaults = Settings().model_dump(exclude={"servers"})
+    assert sample.model_dump(exclude={"servers"}) == defaults
+    assert set(sample.servers) == {"hospital", "secure"}
+
+
 def test_file_is_looked_for_where_the_design_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert config_path() == tmp_path / "user-config" / "media2dicom" / "media2dicom.toml"
     local = config(tmp_path, "")

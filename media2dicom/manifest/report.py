@@ -35,7 +35,8 @@ class Problem:
         return f"{self.cell} ({self.column})" if self.cell and self.column else self.cell or f"row {self.row_number}"
 
     def __str__(self) -> str:
-        return f"Row {self.row_number}, {self.where}: {self.message}. {self.next_step}".replace("..", ".")
+        where = f"Row {self.row_number}" + (f", {self.where}" if self.cell else "")
+        return f"{where}: {self.message}. {self.next_step}".replace("..", ".")
 
 
 @dataclass(frozen=True)

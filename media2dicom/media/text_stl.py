@@ -36,8 +36,8 @@ _WORDS: Final = (
     (b"loop", b" "),
     (b"vertex", b" 1e302 "),
 )
-# A name may hold any words and numbers, up to the end of its line.
-_NAME_LINE: Final = re.compile(rb"(?m)^[ \t]*(?:end[ \t]*)?solid[^\n]*")
+# A name may hold any words and numbers, up to the end of its line or, in a file without lines, to its first facet.
+_NAME_LINE: Final = re.compile(rb"(?m)(?:^[ \t]*|(?<=endfacet)[ \t]+)(?:end[ \t]*)?solid[^\n]*?(?=facet[ \t]+normal|$)")
 _NOT_A_NUMBER: Final = re.compile(rb"[-+]?\d+\.#[a-z0-9]+")  # as Microsoft's runtime prints NaN and infinity
 _BARE: Final = np.array([0, 1, 5, 9, 13])  # places of the words in a facet without a normal
 _FULL: Final = np.array([0, 4, 8, 12, 16])  # ... and with one
