@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from flows.orphans import end_orphans
 from flows.screens import progress
 from media2dicom.errors import (
     AssociationRejected,
@@ -46,6 +47,7 @@ def prepare(settings: Settings) -> None:
         home = settings.data_dir / "prefect"
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.environ.setdefault("PREFECT_HOME", str(home))
+        end_orphans(Path(os.environ["PREFECT_HOME"]))
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from pydicom.data import get_testdata_file
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
+from flows.orphans import temporary_servers
 from media2dicom.ledger import Ledger
 from media2dicom.model import Status
 from media2dicom.runs import manifest_lock
@@ -247,14 +247,17 @@ def test_a_killed_run_is_completed_by_the_next_without_loss_or_duplicate(tmp_pat
         )
         command = [sys.executable, "-m", "flows.cli", "run", str(manifest), "--config", str(config), "--json"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-        first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+        first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _wait_until_some_are_stored(tmp_path / "data" / "ledger.sqlite", first, at_least=5)
         finally:
-            os.killpg(first.pid, signal.SIGKILL)
+            first.kill()
             first.wait()
+        home = tmp_path / "data" / "prefect"
+        assert list(temporary_servers(home)), "the killed run left its Prefect server behind"
         done = subprocess.run(command, env=environment, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()[-2000:]
+        assert list(temporary_servers(home)) == []
         found = json.loads(done.stdout)
         assert [row["status"] for row in found["rows"]] == ["STORED"] * 40
         there = [one.SOPInstanceUID for some in fetched_from(pacs, study, tmp_path) for one in some]
