@@ -153,11 +153,29 @@ def keep_answers(association: Association) -> None:
     dimse.get_msg = get_msg  # type: ignore[method-assign]
 
 
+def ignore_late_aborts(association: Association) -> None:
+    """An abort that we ask for while the peer's close is awaited (Sta13) comes to nothing: the end is under way.
+
+    pynetdicom's state table has no such row (PS3.8 Table 9-10 leaves it to the implementation), and its reactor
+    thread would die of it.
+    """
+    machine = association.dul.state_machine
+    do_action = machine.do_action
+
+    def careful(event: str) -> None:
+        if event == "Evt15" and machine.current_state == "Sta13":
+            return
+        do_action(event)
+
+    machine.do_action = careful  # type: ignore[method-assign]
+
+
 class SafeAE(AE):
     """An application entity whose requested associations lose no answers."""
 
     def _create_socket(self, assoc: Association, address: Any, tls_args: Any) -> AssociationSocket:
         keep_answers(assoc)
+        ignore_late_aborts(assoc)
         return super()._create_socket(assoc, address, tls_args)
 
 
@@ -172,6 +190,7 @@ class Requestor(AE):
 
     def _create_socket(self, assoc: Association, address: object, tls_args: object) -> Transport:
         keep_answers(assoc)
+        ignore_late_aborts(assoc)
         self.association = assoc
         self.transport = Transport(assoc, self._server, self._timeouts, self._tls)
         return self.transport
@@ -184,6 +203,7 @@ class _Acceptor(RequestHandler):
         accepted = self.request
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         association = super()._create_association()
+        ignore_late_aborts(association)
         wrapped = association.dul.socket
         assert wrapped is not None
         wrapped._shutdown_socket = functools.partial(close_socket, wrapped)  # type: ignore[method-assign]
