@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from media2dicom.errors import AlreadyRunning, ManifestUnusable, Media2DicomError, PacsError, SettingsError
+from media2dicom.errors import AlreadyRunning, ManifestUnusable, Media2DicomError, PacsError, SettingsError, sealed
 from media2dicom.settings import CONFIG_VARIABLE, config_path, load_settings
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def _main(config: ConfigOption = None) -> None:
 def _exits(console: Console, *, json: bool = False) -> Iterator[None]:
     """Errors as a line for people, as JSON where it was asked for, and as the contract's exit code."""
     try:
-        yield
+        with sealed("The command"):
+            yield
     except Media2DicomError as error:
         code = _exit_code(error)
         console.print(f"[bold red]{type(error).__name__}[/] ({error.code}): ", end="")

@@ -29,5 +29,5 @@ def end_orphans(prefect_home: Path) -> None:
     for process, parent in temporary_servers(prefect_home):
         with suppress(OSError):
             name = (_PROCESSES / str(parent) / "comm").read_text()
-            if parent == 1 or not name.startswith(("python", "media2dicom")):
+            if not name.startswith(("python", "media2dicom", "prefect", "pytest", "uv")):
                 os.kill(process, signal.SIGTERM)

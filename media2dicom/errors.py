@@ -6,7 +6,12 @@ holds patient data: messages name rows, cells, attributes and servers, not their
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
+
+_LOGGER = logging.getLogger("media2dicom")
 
 
 class Media2DicomError(Exception):
@@ -23,6 +28,31 @@ class Media2DicomError(Exception):
         super().__init__(message)
         self.message = message
         self.next_step = next_step or self.default_next_step
+
+
+def place_of(error: BaseException) -> str:
+    """Where an error was raised, as module:line; says nothing of what it holds."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace is not None else "?"
+
+
+@contextmanager
+def sealed(doing: str) -> Iterator[None]:
+    """Let only errors of this tree out of the block: the text of any other may hold patient data.
+
+    OSError becomes CacheFailed, the rest Unforeseen; the log gets its type and place.
+    """
+    try:
+        yield
+    except Media2DicomError:
+        raise
+    except OSError as error:
+        raise CacheFailed(f"{doing} failed: {error.strerror or type(error).__name__}.") from None
+    except Exception as error:  # noqa: BLE001 - whatever it is, its text stays here
+        _LOGGER.error("%s: unforeseen %s in %s", doing, type(error).__name__, place_of(error))
+        raise Unforeseen(f"{doing} failed: the program met a {type(error).__name__} in {place_of(error)}.") from None
 
 
 def is_transient(error: BaseException) -> bool:
@@ -248,6 +278,14 @@ class Unforeseen(Media2DicomError):
 
     code = "unforeseen"
     default_next_step = "Report this with the log's line; the file itself may be sound."
+
+
+class LedgerFailed(Media2DicomError):
+    """The ledger's database is locked, full or gone. What it held before still stands."""
+
+    code = "ledger-failed"
+    transient = True
+    default_next_step = "See to the ledger's disk or database server, then retry."
 
 
 class CacheFailed(Media2DicomError):

@@ -21,7 +21,7 @@ from pydicom.uid import (
 
 from media2dicom.cache import Cache
 from media2dicom.dicom.uids import content_key
-from media2dicom.errors import DuplicateRow, Media2DicomError, NoPresentationContext
+from media2dicom.errors import DuplicateRow, Media2DicomError, NoPresentationContext, sealed
 from media2dicom.identity import confirm_identity
 from media2dicom.limits import size_warning
 from media2dicom.manifest.keys import study_reference
@@ -118,13 +118,15 @@ class _Sources:
         if key not in self._found:
             try:
                 server = self._settings.servers[destination]
-                self._found[key] = Source(*fetch_source(server, self._settings, row))
+                with sealed("Fetching the study"):
+                    self._found[key] = Source(*fetch_source(server, self._settings, row))
             except Media2DicomError as error:
                 self._found[key] = error
         source = self._found[key]
         if isinstance(source, Media2DicomError):
             raise source
-        confirm_identity(row, source.header)
+        with sealed("Confirming the patient"):
+            confirm_identity(row, source.header)
         return source
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from media2dicom.dicom.building import Build, build_instances
+from media2dicom.errors import sealed
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media import open_media, plan_media
 from media2dicom.media.payload import MediaPlan
@@ -38,9 +39,10 @@ def plan(row: Row, settings: Settings) -> MediaPlan:
     """A cheap look into the row's media. Raises RowRefused; over the upload limit before the file is read."""
     if row.media_path is None:
         raise ValueError("a row that was read has its media")
-    found = plan_media(row.media_path, row.options, settings)
-    refuse_over_limit(found.largest_instance_bytes, row.media, at_least=True)
-    return found
+    with sealed(f"Looking into the media of row {row.row_number}"):
+        found = plan_media(row.media_path, row.options, settings)
+        refuse_over_limit(found.largest_instance_bytes, row.media, at_least=True)
+        return found
 
 
 def prepare(
@@ -68,7 +70,8 @@ def prepare(
         now=datetime.now(),
         instance_path=instance_path,
     )
-    instances = build_instances(open_media(row.media_path, row.options, settings, work_folder), build)
-    for instance in instances:
-        refuse_over_limit(instance.size_bytes, row.media)
+    with sealed(f"Converting the media of row {row.row_number}"):
+        instances = build_instances(open_media(row.media_path, row.options, settings, work_folder), build)
+        for instance in instances:
+            refuse_over_limit(instance.size_bytes, row.media)
     return Prepared(planned, tuple(instances), (*planned.warnings, *build.warnings))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +70,10 @@ def begin_run(bench: Workbench, manifest: Path, server_name: str | None, run_id:
     Raises ManifestUnusable, and ServerUnknown when a row has no destination and there is no server to take.
     """
     settings = bench.settings
+    sha256 = _sha256_of(manifest)
     found = read_manifest(manifest, media_roots=settings.media_roots, known_servers=settings.servers)
+    if _sha256_of(manifest) != sha256:
+        raise ManifestUnusable(f"{manifest.name} was written to while it was read.")
     if server_name is not None or any(row.destination is None for row in found.rows):
         server_name, _ = settings.server(server_name)
     warnings = _warnings_by_row(found)
@@ -98,8 +101,27 @@ def begin_run(bench: Workbench, manifest: Path, server_name: str | None, run_id:
         seen.setdefault(key, row.row_number)
     set_aside: list[RefusedRow | SkippedRow] = [*found.refused, *found.skipped]
     entries += [Entry(one.key, one.row_number, "", one.row_id, one.media, None, one.outcome) for one in set_aside]
-    bench.ledger.begin_run(run_id, manifest.resolve(), media_sha256(manifest), server_name, entries)
+    _close_killed_runs(bench, manifest, run_id)
+    bench.ledger.begin_run(run_id, manifest.resolve(), sha256, server_name, entries)
     return found
+
+
+def _sha256_of(manifest: Path) -> str:
+    """Empty when there is no such file: the reader says so better."""
+    return media_sha256(manifest) if manifest.is_file() else ""
+
+
+def _close_killed_runs(bench: Workbench, manifest: Path, run_id: str) -> None:
+    """Runs of this manifest that never ended were killed, as we hold its lock: their headers are patient data."""
+    for run in bench.ledger.runs(manifest.resolve()):
+        if run.finished_at is None and run.run_id != run_id:
+            _close_run(bench, run.run_id, None)
+
+
+def _close_run(bench: Workbench, run_id: str, results: Path | None) -> None:
+    bench.ledger.finish_run(run_id, results)
+    bench.ledger.forget_sources(run_id)
+    bench.cache.drop_sources(run_id)
 
 
 def begin_retry(bench: Workbench, manifest: Path, run_id: str, selection: Selection) -> None:
@@ -126,6 +148,7 @@ def begin_retry(bench: Workbench, manifest: Path, run_id: str, selection: Select
         )
         for row in bench.ledger.rows(last.run_id, with_instances=False)
     ]
+    _close_killed_runs(bench, manifest, run_id)
     bench.ledger.begin_run(run_id, manifest.resolve(), last.manifest_sha256, last.server, entries)
 
 
@@ -149,13 +172,19 @@ def open_rows(bench: Workbench, run_id: str) -> list[LedgerRow]:
     return [row for row in bench.ledger.rows(run_id, with_instances=False) if row.is_open]
 
 
-def refuse_unreachable_servers(bench: Workbench, run_id: str) -> dict[str, Media2DicomError]:
-    """C-ECHO every server of the open rows; rows of one that does not answer fail with its reason."""
+def refuse_unreachable_servers(
+    bench: Workbench, run_id: str, ask: Callable[[str], None] | None = None
+) -> dict[str, Media2DicomError]:
+    """C-ECHO every server of the open rows; rows of one that does not answer fail with its reason.
+
+    `ask` does the echo of a server's name its own way, e.g. with retries.
+    """
+    ask = ask or (lambda name: echo(bench.settings.servers[name], bench.settings))
     rows = open_rows(bench, run_id)
     unreachable: dict[str, Media2DicomError] = {}
     for name in sorted({row.destination for row in rows}):
         try:
-            echo(bench.settings.server(name)[1], bench.settings)
+            ask(name)
         except Media2DicomError as error:
             unreachable[name] = error
     for row in rows:
@@ -239,14 +268,18 @@ def finish_run(bench: Workbench, run_id: str, manifest: Path, results: Path | No
     """Write the result workbook and close the run. Raises ResultsNotWritten; the outcomes are in the ledger anyway."""
     rows = bench.ledger.rows(run_id)
     path = results or default_results_path(manifest)
+    run = next(run for run in bench.ledger.runs(manifest.resolve()) if run.run_id == run_id)
     written = None
     try:
+        if _sha256_of(manifest) != run.manifest_sha256:  # outcomes would stand beside other rows
+            raise ResultsNotWritten(
+                f"{manifest.name} was changed while it was archived; its outcomes are not written beside other rows.",
+                next_step="Run the changed manifest: what is stored is left alone, and every row gets its outcome.",
+            )
         write_results(manifest, path, {row.row_number: result_columns(row, run_id) for row in rows})
         written = path
     finally:
-        bench.ledger.finish_run(run_id, written)
-        bench.ledger.forget_sources(run_id)
-        bench.cache.drop_sources(run_id)
+        _close_run(bench, run_id, written)
     return summarise(bench, run_id, manifest, path)
 
 

@@ -1,4 +1,4 @@
-"""What every task shares: the process's workbench, and how rows that may yet succeed become a retry."""
+"""What every task shares: the run's workbench, and how rows that may yet succeed become a retry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
 
-from media2dicom.errors import Media2DicomError, is_transient
+from media2dicom.errors import Media2DicomError, is_transient, sealed
 from media2dicom.model import Batch
 from media2dicom.settings import Retries, load_settings
 from media2dicom.steps.workbench import Workbench, open_workbench
@@ -26,16 +26,29 @@ class RowsLeft(Media2DicomError):
     default_next_step = "Retry: the rows that are done are left alone."
 
 
-def workbench() -> Workbench:
-    """The workbench of the settings in force, opened once per process."""
-    settings = load_settings()
+def workbench(run_id: str) -> Workbench:
+    """The run's workbench: one per process and run, so that settings stay the same while it lasts."""
     with _GUARD:
-        return _BENCHES.setdefault(settings.model_dump_json(), open_workbench(settings))
+        if run_id not in _BENCHES:
+            _BENCHES[run_id] = open_workbench(load_settings())
+        return _BENCHES[run_id]
+
+
+def close_workbench(run_id: str) -> None:
+    """The run is over in this process."""
+    with _GUARD:
+        if (bench := _BENCHES.pop(run_id, None)) is not None:
+            bench.ledger.close()
 
 
 def run_step(step: Callable[[Workbench, Batch], int], batch: Batch) -> None:
-    """Do the step; raise RowsLeft when trying again may help. Permanent failures end in the ledger, not here."""
-    if left := step(workbench(), batch):
+    """Do the step; raise RowsLeft when trying again may help. Permanent failures end in the ledger, not here.
+
+    What Prefect gets to see of an error is ours: no text of a library, which may hold patient data.
+    """
+    with sealed(f"The work on {batch.label}"):
+        left = step(workbench(batch.run_id), batch)
+    if left:
         raise RowsLeft(f"{left} of {len(batch.row_keys)} rows ({batch.label}) are left for another try.")
 
 
@@ -48,11 +61,11 @@ def _may_pass(_task: Any, _run: Any, state: Any) -> bool:
     return False
 
 
-def task_options(name: str) -> dict[str, Any]:
+def task_options(name: str, label: str = "{batch.label}") -> dict[str, Any]:
     """Options of every step's task. Nothing is cached or persisted: the ledger knows what is done."""
     return {
         "name": name,
-        "task_run_name": name + " {batch.label}",
+        "task_run_name": f"{name} {label}",
         "cache_policy": NO_CACHE,
         "persist_result": False,
         "retry_condition_fn": _may_pass,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from media2dicom.errors import LedgerFailed
 from media2dicom.ledger.claims import claim
 from media2dicom.ledger.entering import enter_rows
 from media2dicom.ledger.records import (
@@ -30,6 +31,14 @@ from media2dicom.ledger.tables import ATTEMPTS, INSTANCES, METADATA, ROWS, RUN_R
 from media2dicom.model import Instance, Outcome, SourceStudy, Status
 
 
+@contextmanager
+def _told_as_ours() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise LedgerFailed(f"The ledger could not be used ({type(error.orig).__name__}).") from None
+
+
 class Ledger:
     """All reads and writes. Safe to use from several threads and processes."""
 
@@ -41,13 +50,17 @@ class Ledger:
     def close(self) -> None:
         self._engine.dispose()
 
-    def _write(self) -> AbstractContextManager[Connection]:
-        """A transaction that writes: one at a time, the others wait."""
-        return self._writer.begin()
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        """A transaction that writes: one at a time, the others wait. Raises LedgerFailed."""
+        with _told_as_ours(), self._writer.begin() as connection:
+            yield connection
 
-    def _read(self) -> AbstractContextManager[Connection]:
-        """A transaction that reads, and waits for nobody."""
-        return self._engine.connect()
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        """A transaction that reads, and waits for nobody. Raises LedgerFailed."""
+        with _told_as_ours(), self._engine.connect() as connection:
+            yield connection
 
     # --- runs ---------------------------------------------------------------------------------------------------
 

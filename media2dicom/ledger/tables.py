@@ -105,7 +105,10 @@ _BEGIN: Final = {"sqlite": ("BEGIN", "BEGIN IMMEDIATE"), "postgresql": (None, "S
 def make_engine(url: str) -> Engine:
     """The ledger's engine. A new SQLite file and its folder are their owner's alone."""
     parsed = sa.make_url(url)
-    engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else sa.create_engine(parsed, pool_pre_ping=True)
+    if parsed.get_backend_name() == "sqlite":
+        engine = _sqlite(parsed)
+    else:
+        engine = sa.create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
     to_read, to_write = _BEGIN.get(engine.dialect.name, (None, None))
 
     @sa.event.listens_for(engine, "begin")
@@ -127,7 +130,8 @@ def _sqlite(url: sa.URL) -> Engine:
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         Path(url.database).touch(mode=0o600)
-    engine = sa.create_engine(url, connect_args={"timeout": 60})
+    # Parameters are rows, so patient data: no error text may hold them.
+    engine = sa.create_engine(url, connect_args={"timeout": 60}, hide_parameters=True)
 
     @sa.event.listens_for(engine, "connect")
     def _durable(connection: Any, _record: Any) -> None:

@@ -12,7 +12,8 @@ import tomlkit
 
 from flows import embedded
 from media2dicom.runs import last_run
-from media2dicom.settings import CONFIG_VARIABLE, Server
+from media2dicom.settings import CONFIG_VARIABLE, Server, load_settings
+from media2dicom.steps.workbench import open_workbench
 from tests import peers
 
 
@@ -58,12 +59,11 @@ def configured_for(configured: Callable[..., Path]) -> Callable[[peers.Peer], Pa
 def archive(prefect_server: None) -> Callable[..., Any]:
     """Run the flow: the final state and the rows as the ledger has them."""
     from flows.archive_manifest import archive_manifest
-    from tasks.stepping import workbench
 
     def run(manifest: Path, **parameters: Any) -> tuple[Any, list[Any]]:
         with embedded._quick_flows():
             state = archive_manifest(manifest, return_state=True, **parameters)
-        bench = workbench()
+        bench = open_workbench(load_settings())
         last = last_run(bench, manifest)
         return state, bench.ledger.rows(last.run_id) if last is not None else []
 
