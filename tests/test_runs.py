@@ -12,7 +12,7 @@ from media2dicom.ledger import Entry
 from media2dicom.limits import megabytes, refuse_over_limit, size_warning
 from media2dicom.manifest.reading import read_manifest
 from media2dicom.model import Batch, Outcome, Status
-from media2dicom.runs import begin_run, finish_run, make_batches
+from media2dicom.runs import begin_run, default_results_path, finish_run, make_batches
 from media2dicom.settings import Settings
 from tests.manifest import sheets
 from tests.steps import walking
@@ -76,3 +76,31 @@ def test_run_whose_results_cannot_be_written_is_finished_all_the_same(tmp_path: 
     assert run.finished_at is not None
     assert run.finished_at > run.started_at
     assert run.results is None
+
+
+def test_a_sheet_that_was_changed_meanwhile_gets_no_outcomes_beside_other_rows(tmp_path: Path) -> None:
+    sheets.media(tmp_path, "a.jpg")
+    sheet = sheets.text(tmp_path / "m.csv", [sheets.GOOD])
+    with walking.workbench(Settings(servers=SERVERS, data_dir=tmp_path / "d", cache_dir=tmp_path / "c")) as bench:
+        begin_run(bench, sheet, None, "run")
+        sheet.write_text(sheet.read_text() + "\n")
+        with pytest.raises(ResultsNotWritten, match="was changed"):
+            finish_run(bench, "run", sheet, None)
+        assert bench.ledger.runs(sheet)[0].finished_at is not None
+        assert len(bench.ledger.rows("run")) == 1
+    assert not default_results_path(sheet).exists()
+
+
+def test_a_killed_run_is_closed_by_the_next_and_its_headers_are_gone(tmp_path: Path) -> None:
+    sheets.media(tmp_path, "a.jpg")
+    sheet = sheets.text(tmp_path / "m.csv", [sheets.GOOD])
+    with walking.workbench(Settings(servers=SERVERS, data_dir=tmp_path / "d", cache_dir=tmp_path / "c")) as bench:
+        begin_run(bench, sheet, None, "killed")
+        header = bench.cache.source("killed", "study")
+        header.parent.mkdir(parents=True)
+        header.write_bytes(b"patient data")
+        begin_run(bench, sheet, None, "next")
+        runs = {run.run_id: run.finished_at for run in bench.ledger.runs(sheet)}
+        assert runs["killed"] is not None
+        assert runs["next"] is None
+        assert not header.exists()
