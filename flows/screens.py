@@ -16,7 +16,7 @@ from media2dicom.ledger import Ledger, LedgerRow, Run
 from media2dicom.manifest.report import Severity
 from media2dicom.model import Status
 from media2dicom.planning import Plan
-from media2dicom.runs import Summary
+from media2dicom.runs import Summary, explanation
 
 _STYLES = {
     Status.STORED: "green",
@@ -69,12 +69,10 @@ def show_rows(console: Console, rows: list[LedgerRow], run_id: str) -> None:
     table.add_column("instances", justify="right", no_wrap=True)
     table.add_column("why, and what next", overflow="fold", ratio=3)
     for row in rows[:_MAX_ROWS]:
-        message = row.outcome.message
-        if row.status == Status.STORED and row.stored_run != run_id:
-            message = "Stored by an earlier run; nothing was sent."
+        message, next_step = explanation(row, run_id)
         why = Text("\n".join(part for part in (message, *row.warnings) if part))
-        if row.outcome.next_step:
-            why.append(f"\n{row.outcome.next_step}", style="italic dim")
+        if next_step:
+            why.append(f"\n{next_step}", style="italic dim")
         cells = (str(row.row_number), Text(row.media), status_text(row.status), str(len(row.instances) or ""))
         table.add_row(*cells, why)
     console.print(table)

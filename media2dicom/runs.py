@@ -293,15 +293,21 @@ def summarise(bench: Workbench, run_id: str, manifest: Path, results: Path | Non
 _UNDER_WAY = frozenset({Status.READ, Status.CHECKED, Status.IDENTIFIED, Status.PREPARED, Status.SENDING})
 
 
-def result_columns(row: LedgerRow, run_id: str) -> dict[str, object]:
-    """The system's columns of the result workbook for one row."""
-    instances = row.instances
+def explanation(row: LedgerRow, run_id: str) -> tuple[str, str]:
+    """Why the row stands as it does after this run, and what next."""
     message, next_step = row.outcome.message, row.outcome.next_step
+    if row.status == Status.STORED and row.stored_run != run_id:
+        message = "Stored by an earlier run; nothing was sent."
     if row.status in _UNDER_WAY:  # a run of another sheet has the same row in hand
         message = message or "Another run is at work on this row."
         next_step = next_step or "Run the manifest again when the other run has ended."
-    if row.status == Status.STORED and row.stored_run != run_id:
-        message = "Stored by an earlier run; nothing was sent."
+    return message, next_step
+
+
+def result_columns(row: LedgerRow, run_id: str) -> dict[str, object]:
+    """The system's columns of the result workbook for one row."""
+    instances = row.instances
+    message, next_step = explanation(row, run_id)
     warnings = " ".join(f"Warning: {warning}" for warning in row.warnings)
     statuses = sorted({one.store_status for one in instances if one.store_status is not None})
     verified = {one.verified for one in instances} if row.status == Status.STORED else set()
