@@ -117,7 +117,12 @@ def close_association(association: Association, *, abort: bool = False) -> None:
 def echo(server: Server, settings: Settings) -> None:
     """C-ECHO (PS3.4 A). Raises what `associate` raises, and PacsUnreachable when the echo is not answered."""
     with associate(server, settings, [build_context(Verification)]) as association:
-        answer = association.send_c_echo()
+        try:
+            answer = association.send_c_echo()
+        except (RuntimeError, ValueError):  # lost in the moment of sending
+            raise PacsUnreachable(
+                f"{place(server)} accepts the association, but it was lost before the C-ECHO."
+            ) from None
         if "Status" not in answer:
             raise PacsUnreachable(f"{place(server)} accepts the association but does not answer the C-ECHO.")
         if answer.Status != 0x0000:

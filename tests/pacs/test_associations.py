@@ -9,9 +9,11 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pynetdicom import build_context
+from pynetdicom.association import Association
 from pynetdicom.sop_class import CTImageStorage, Verification
 
 from media2dicom.errors import (
@@ -24,6 +26,7 @@ from media2dicom.errors import (
     TlsFailed,
     is_transient,
 )
+from media2dicom.pacs import associations
 from media2dicom.pacs.associations import associate, echo
 from media2dicom.settings import Server, Settings, Timeouts, Tls
 from tests import peers
@@ -33,6 +36,19 @@ QUICK = Settings(timeouts=Timeouts(connect=1, acse=1, dimse=1, stall=1))
 
 def test_echo_is_answered_by_every_pacs(pacs: peers.Peer, settings: Settings) -> None:
     echo(pacs.server(), settings)
+
+
+def test_echo_over_an_association_lost_in_between_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    established = associations.open_association
+
+    def lost(*arguments: Any, **options: Any) -> Association:
+        association = established(*arguments, **options)
+        association.abort()
+        return association
+
+    monkeypatch.setattr(associations, "open_association", lost)
+    with peers.scp() as peer, pytest.raises(PacsUnreachable, match="lost before the C-ECHO"):
+        echo(peer.server(), QUICK)
 
 
 def test_association_is_over_after_the_block(pacs: peers.Peer, settings: Settings) -> None:
