@@ -67,8 +67,12 @@ def _wait(inbox: queue.Queue[Received], asked: set[str], limit_s: float) -> Comm
         except queue.Empty:
             break
         assert report is not None
-        committed |= asked & _uids(report, "ReferencedSOPSequence")
-        failed |= asked & _uids(report, "FailedSOPSequence")
+        try:
+            taken, refused = _uids(report, "ReferencedSOPSequence"), _uids(report, "FailedSOPSequence")
+        except Exception:  # noqa: BLE001  # whatever a foreign PACS's bytes make pydicom raise: no report
+            break
+        committed |= asked & taken
+        failed |= asked & refused
     return Commitment(frozenset(committed - failed), frozenset(failed))
 
 

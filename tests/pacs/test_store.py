@@ -17,6 +17,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
+from pynetdicom import AE, build_context, build_role, evt
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from media2dicom.errors import (
     NoPresentationContext,
@@ -25,6 +27,7 @@ from media2dicom.errors import (
     StoreFailedTransient,
     StoreUncertain,
 )
+from media2dicom.pacs import commitment
 from media2dicom.pacs.store import StoreSession
 from media2dicom.pacs.verify import Verdict, verify
 from media2dicom.settings import Settings, Timeouts
@@ -33,6 +36,7 @@ from tests.pacs import studies
 from tests.pacs.test_associations import certificate, server_context
 
 QUICK = Timeouts(connect=2, acse=2, dimse=2, stall=1, store_floor=2)
+NATIVE = [str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian)]
 STL_CLASS = "1.2.840.10008.5.1.4.1.1.104.3"
 
 
@@ -386,8 +390,6 @@ def test_pacs_that_cannot_be_asked_gives_unknown(tmp_path: Path) -> None:
 def test_commitment_is_asked_for_and_still_proven_by_a_query(
     pacs: peers.Peer, settings: Settings, tmp_path: Path
 ) -> None:
-    from media2dicom.pacs import commitment
-
     there, absent = studies.image(), studies.image()
     pacs.load([there])
     instances = [studies.prepared(there, tmp_path), studies.prepared(absent, tmp_path)]
@@ -398,6 +400,28 @@ def test_commitment_is_asked_for_and_still_proven_by_a_query(
     server = pacs.server(verify="commitment")
     verdicts = verify(server, settings, instances, patient_id=str(there.PatientID))
     assert list(verdicts.values()) == [Verdict.FOUND, Verdict.ABSENT]
+
+
+def test_commitment_report_that_cannot_be_read_is_no_report(tmp_path: Path) -> None:
+    instance = studies.prepared(studies.image(), tmp_path)
+
+    def on_action(event: Any) -> tuple[int, None]:
+        report = Dataset()
+        report.TransactionUID = event.action_information.TransactionUID
+        report.add_new("ReferencedSOPSequence", "LO", "no sequence")
+        sender = AE("SCP")
+        to_us = build_context(StorageCommitmentPushModel, ExplicitVRLittleEndian)
+        role = build_role(StorageCommitmentPushModel, scp_role=True)
+        sending = sender.associate("127.0.0.1", peer.our_port, [to_us], ae_title="MEDIA2DICOM", ext_neg=[role])
+        sending.send_n_event_report(report, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
+        sending.release()
+        return 0x0000, None
+
+    classes = [StorageCommitmentPushModel]
+    with peers.scp(classes=classes, syntaxes=NATIVE, handlers=[(evt.EVT_N_ACTION, on_action)]) as peer:
+        begin = time.monotonic()
+        assert commitment.request(peer.server(), peer.settings(tmp_path), [instance]) == commitment.Commitment()
+        assert time.monotonic() - begin < 20  # it came, and was not waited for
 
 
 def test_missing_commitment_report_leaves_the_query_to_decide(tmp_path: Path) -> None:
