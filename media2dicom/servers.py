@@ -15,6 +15,7 @@ from media2dicom.cache import atomic_write
 from media2dicom.errors import ServerUnknown, SettingsError
 from media2dicom.settings import Server
 
+_KEPT = ("tls", "max_associations")  # no command sets them, so no command may take them away
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
@@ -32,13 +33,26 @@ def make_server(name: str, values: dict[str, Any]) -> Server:
         raise SettingsError(f"Server {name}: {reasons}") from None
 
 
+def keeping(server: Server, known: Server | None) -> Server:
+    """The server as it will be after `save_server`, which keeps the TLS of the known one: for a C-ECHO before it."""
+    kept = {key: getattr(known, key) for key in _KEPT if known is not None and key not in server.model_fields_set}
+    return server.model_copy(update=kept)
+
+
 def save_server(path: Path, name: str, server: Server) -> None:
-    """Write the server into the settings file, which is made when it is not there."""
+    """Write the server into the settings file, which is made when it is not there.
+
+    Of a server that is there, `tls` and `max_associations` stay unless `server` was made with its own.
+    """
     document = _read(path)
     servers = document.setdefault("servers", tomlkit.table(is_super_table=True))
     table = tomlkit.table()
     for key, value in server.model_dump(mode="json", exclude_defaults=True).items():
         table[key] = value
+    known = servers.get(name, {})
+    for key in _KEPT:
+        if key in known and key not in server.model_fields_set:
+            table[key] = known[key].unwrap()
     servers[name] = table
     _write(path, document)
 

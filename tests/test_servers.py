@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from media2dicom.errors import ServerUnknown, SettingsError
-from media2dicom.servers import make_server, remove_server, save_server
-from media2dicom.settings import load_settings
+from media2dicom.servers import keeping, make_server, remove_server, save_server
+from media2dicom.settings import Tls, load_settings
 
 HAND_WRITTEN = """\
 # our lab
@@ -46,6 +46,23 @@ def test_server_is_replaced_by_one_of_its_name(tmp_path: Path) -> None:
     save_server(path, "old", make_server("old", VALUES))
     assert load_settings(path).servers["old"].host == "new.example"
     assert "# our lab" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "tls", ['[servers.old.tls]\nca_file = "ca.pem"\n', 'tls = { ca_file = "ca.pem" }\n', 'tls.ca_file = "ca.pem"\n']
+)
+def test_replaced_server_keeps_what_the_command_line_cannot_set(tmp_path: Path, tls: str) -> None:
+    path = tmp_path / "media2dicom.toml"
+    path.write_text(HAND_WRITTEN + "max_associations = 4\n" + tls, encoding="utf-8")
+    before, server = load_settings(path).servers["old"], make_server("old", VALUES)
+    save_server(path, "old", server)
+    after = load_settings(path).servers["old"]
+    assert (after.host, after.max_associations) == ("new.example", 4)
+    assert after.tls == before.tls == Tls(ca_file=tmp_path / "ca.pem")
+    assert keeping(server, before) == after
+    assert str(tmp_path) not in path.read_text(encoding="utf-8")
+    save_server(path, "old", make_server("old", VALUES | {"tls": {"ca_file": "other.pem"}}))
+    assert load_settings(path).servers["old"].tls == Tls(ca_file=tmp_path / "other.pem")
 
 
 def test_first_server_makes_a_private_file(tmp_path: Path) -> None:
