@@ -28,6 +28,8 @@ class Ffmpeg:
 
     process: subprocess.Popen[bytes]
     complaints: list[str] = field(default_factory=list)
+    log_understood: bool = True
+    log_ended: threading.Event = field(default_factory=threading.Event)
 
     @property
     def stdout(self) -> IO[bytes]:
@@ -37,6 +39,9 @@ class Ffmpeg:
     def finish(self) -> None:
         """Wait for the end. Raises MediaDamaged when ffmpeg found a fault, ProgramFailed when it was killed."""
         returncode = self.process.wait()
+        self.log_ended.wait()
+        if not self.log_understood:
+            raise ProgramFailed("ffmpeg's log cannot be understood.", next_step="Save the video anew, then retry.")
         if returncode < 0:
             raise ProgramFailed(f"ffmpeg was ended by signal {-returncode}.")
         if returncode > 0:  # with -xerror; lines of the log alone are no fault, decoders grumble at sound files
@@ -106,12 +111,18 @@ def _feed(process: subprocess.Popen[bytes], filter_script: str) -> None:
 
 def _drain(ffmpeg: Ffmpeg, on_line: Callable[[str], None], on_end: Callable[[], None]) -> None:
     assert ffmpeg.process.stderr is not None
-    for raw in ffmpeg.process.stderr:
-        line = raw.decode("utf-8", "replace").rstrip()
-        severity = next((mark for mark in _SEVERE if mark in line), None)
-        if severity is not None and len(ffmpeg.complaints) < 5:
-            text = line.partition(severity)[2].strip().rstrip(".")
-            # A line that names the file may hold a patient's name.
-            ffmpeg.complaints.append("it cannot be opened" if "file:" in text else text)
-        on_line(line)
-    on_end()
+    try:
+        for raw in ffmpeg.process.stderr:
+            line = raw.decode("utf-8", "replace").rstrip()
+            severity = next((mark for mark in _SEVERE if mark in line), None)
+            if severity is not None and len(ffmpeg.complaints) < 5:
+                text = line.partition(severity)[2].strip().rstrip(".")
+                # A line that names the file may hold a patient's name.
+                ffmpeg.complaints.append("it cannot be opened" if "file:" in text else text)
+            on_line(line)
+    except Exception:  # noqa: BLE001  # its text may hold the line; a log that nobody reads on would block ffmpeg
+        ffmpeg.log_understood = False
+        ffmpeg.process.kill()
+    finally:
+        ffmpeg.log_ended.set()
+        on_end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported, OptionRefused
+from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported, OptionRefused, ProgramFailed
 from media2dicom.media import open_media, plan_media
+from media2dicom.media.ffmpeg import running_ffmpeg
 from media2dicom.media.payload import Picture, Pictures
 from media2dicom.media.sampling import Timeline, sampled_ticks
 from media2dicom.model import Options, VideoMode
@@ -51,6 +53,20 @@ def all_frames(path: Path, rows: int, columns: int, matrix: str = "bt601") -> ND
         *("-f", "rawvideo", "-pix_fmt", "rgb24", "-"),
     )
     return np.frombuffer(raw, np.uint8).reshape(-1, rows, columns, 3)
+
+
+def test_log_that_is_not_understood_ends_the_decoding(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    make_video(path)
+    ended = threading.Event()
+
+    def on_line(line: str) -> None:
+        raise ValueError(line)
+
+    with running_ffmpeg(path, ["-f", "null", "-"], on_line=on_line, on_end=ended.set, max_pixels=10_000) as running:
+        assert ended.wait(20)
+        with pytest.raises(ProgramFailed, match="log"):
+            running.finish()
 
 
 @pytest.mark.parametrize(
