@@ -16,14 +16,13 @@ from pydicom.dataset import Dataset
 from media2dicom.dicom.attributes import copy_identity
 from media2dicom.dicom.references import is_image
 from media2dicom.dicom.uids import series_instance_uid, sop_instance_uid
-from media2dicom.dicom.values import valid_text
+from media2dicom.dicom.values import LARGEST_IS, valid_text
 from media2dicom.errors import MediaChanged, OptionRefused
 from media2dicom.media.payload import Payload, Pictures
 from media2dicom.model import Instance, Row
 from media2dicom.settings import Settings
 
 DEFAULT_SERIES_NUMBER = 9001  # after the study's own series in every viewer's list
-_LARGEST_IS = 2**31 - 1  # PS3.5 6.2
 _CODE_STRING = re.compile(r"[A-Z0-9_ ]{1,16}")  # PS3.5 6.2; what a query answered is not judged yet
 
 
@@ -97,8 +96,8 @@ def start_dataset(build: Build, *, sop_class_uid: str, modality: str, part: int)
         dataset.SeriesDescription = options.series_description
     order = options.instance_order if options.instance_order is not None else build.row.order_in_group
     dataset.InstanceNumber = (1 if order is None else order) + part
-    if dataset.InstanceNumber > _LARGEST_IS:
-        raise OptionRefused(f"instance_order is too large: Instance Number ends at {_LARGEST_IS}.")
+    if dataset.InstanceNumber > LARGEST_IS:
+        raise OptionRefused(f"instance_order is too large: Instance Number ends at {LARGEST_IS}.")
     dataset.ContentDate, dataset.ContentTime = build.content_moment
     return dataset
 

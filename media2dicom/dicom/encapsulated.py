@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pydicom.sequence import Sequence
+from pydicom.sr.codedict import codes
 from pydicom.tag import Tag
 from pydicom.uid import EncapsulatedSTLStorage, ExplicitVRLittleEndian
 
@@ -29,16 +30,7 @@ _MODEL_TITLES: Final = {
     "US": ("129018", "DCM", "US 3D CAM model"),
 }
 _UNIT_MEANINGS: Final = {"mm": "mm", "cm": "cm", "m": "m", "um": "micrometer"}  # CID 7063
-_MODEL_USAGES: Final = {  # CID 7064
-    "129012": ("DCM", "Educational Intent"),
-    "129013": ("DCM", "Planning Intent"),
-    "129014": ("DCM", "Tool Fabrication"),
-    "129015": ("DCM", "Prosthetic Fabrication"),
-    "129016": ("DCM", "Implant Fabrication"),
-    "129017": ("DCM", "Simulation Intent"),
-    "113680": ("DCM", "Quality Control Intent"),
-    "261004008": ("SCT", "Diagnostic Intent"),
-}
+_MODEL_USAGES: Final = {str(code.value): code for code in codes.cid7064.concepts.values()}
 
 
 def build_encapsulated_stl(model: Model, build: Build) -> Instance:
@@ -82,8 +74,9 @@ def build_encapsulated_stl(model: Model, build: Build) -> Instance:
     dataset.ModelModification = "YES" if options.modified else "NO"
     dataset.ModelMirroring = "YES" if options.mirrored else "NO"
     if options.model_usage is not None:
-        scheme, meaning = _MODEL_USAGES[options.model_usage]
-        dataset.ModelUsageCodeSequence = Sequence([code_item(options.model_usage, scheme, meaning)])
+        usage = _MODEL_USAGES[options.model_usage]
+        item = code_item(options.model_usage, usage.scheme_designator, usage.meaning)
+        dataset.ModelUsageCodeSequence = Sequence([item])
     if options.color is not None:
         dataset.RecommendedDisplayCIELabValue = rgb_to_cielab_us(options.color)
     if options.opacity is not None:

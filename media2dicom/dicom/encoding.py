@@ -20,11 +20,10 @@ from pydicom.uid import (
 )
 
 from media2dicom.errors import OptionRefused
-from media2dicom.media.payload import LossyHistory, Picture, Pixels
+from media2dicom.media.payload import MAX_SIDE, LossyHistory, Picture, Pixels
 
 NATIVE_SYNTAXES: Final = frozenset({str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian)})
 _PREDICTOR_OF_57: Final = 6  # any but 1: Ss=1 belongs to .70 (PS3.5 A.4.1)
-_MAX_SIDE: Final = 65535  # Rows and Columns are US; a JPEG header has 16 bits too
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,9 @@ def default_transfer_syntax(picture: Picture) -> str:
 
 def encode(picture: Picture, transfer_syntax_uid: str, *, jpeg_quality: int) -> EncodedFrame:
     """Encode one picture. Raises OptionRefused when the syntax cannot hold its pixels."""
-    if max(picture.rows, picture.columns) > _MAX_SIDE:
+    if max(picture.rows, picture.columns) > MAX_SIDE:
         raise OptionRefused(
-            f"The picture is {picture.columns} x {picture.rows} pixels; DICOM holds at most {_MAX_SIDE} a side.",
+            f"The picture is {picture.columns} x {picture.rows} pixels; DICOM holds at most {MAX_SIDE} a side.",
             next_step="Scale the picture down or cut it into parts.",
         )
     if picture.kept_jpeg is not None:

@@ -19,6 +19,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.valuerep import PersonName, validate_value
 
+LARGEST_IS: Final = 2**31 - 1  # IS is a signed 32-bit integer (PS3.5 6.2)
 _BINARY_VRS: Final = frozenset({"OB", "OW", "OD", "OF", "OL", "OV", "UN", "OB or OW"})
 _NUMBER_VRS: Final = frozenset({"DS", "IS", "AT", "US", "SS", "UL", "SL", "FL", "FD", "UV", "SV"})
 _PARAGRAPH_VRS: Final = frozenset({"ST", "LT", "UT"})  # line breaks are allowed, leading spaces mean something

@@ -17,11 +17,11 @@ from typing import Final
 from pydicom.sr.codedict import codes
 
 from media2dicom.dicom.transfer_syntaxes import transfer_syntax_uid
+from media2dicom.dicom.values import LARGEST_IS
 from media2dicom.model import Units, VideoMode
 
 Parser = Callable[[str], object]
 
-IS_MAXIMUM: Final = 2**31 - 1  # IS is a signed 32-bit integer (PS3.5 6.2)
 UID_PATTERN: Final = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # PS3.5 9.1
 
 
@@ -149,9 +149,9 @@ def whole_number(*, minimum: int) -> Parser:
     def parse(value: str) -> int:
         if re.fullmatch(r"\+?[0-9]+(\.0*)?", value) is None:
             raise ValueRefused("the value is not a whole number", "Write a whole number.")
-        parsed = int(value.partition(".")[0]) if len(value) < 32 else IS_MAXIMUM + 1
-        if not minimum <= parsed <= IS_MAXIMUM:
-            raise ValueRefused("the number is out of range", f"Write a whole number {minimum} to {IS_MAXIMUM}.")
+        parsed = int(value.partition(".")[0]) if len(value) < 32 else LARGEST_IS + 1
+        if not minimum <= parsed <= LARGEST_IS:
+            raise ValueRefused("the number is out of range", f"Write a whole number {minimum} to {LARGEST_IS}.")
         return parsed
 
     return parse

@@ -23,22 +23,28 @@ import imagecodecs
 import numpy as np
 import simplejpeg  # type: ignore[import-untyped, unused-ignore]
 from numpy.typing import NDArray
-from PIL import BmpImagePlugin, ImageCms, JpegImagePlugin, UnidentifiedImageError
+from PIL import BmpImagePlugin, ImageCms, JpegImagePlugin
 from PIL.Image import Image
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media.exif import UPRIGHT, upright
 from media2dicom.media.jpeg import JpegFile, JpegHeader, Process, read_jpeg, read_jpeg_header
-from media2dicom.media.payload import KeptJpeg, LossyHistory, MediaPlan, Payload, Picture, Pictures
+from media2dicom.media.payload import (
+    DATASET_BYTES,
+    MAX_SIDE,
+    KeptJpeg,
+    LossyHistory,
+    MediaPlan,
+    Payload,
+    Picture,
+    Pictures,
+)
 from media2dicom.media.png import read_png_header
 from media2dicom.model import Options
 from media2dicom.settings import Settings
 
-JPEG_BASELINE: Final = "1.2.840.10008.1.2.4.50"
-EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
-MAX_SIDE: Final = 65_535  # Rows and Columns are US (PS3.3 C.7.6.3)
-DATASET_BYTES: Final = 4_000  # everything but the pixels, about
 LOSSLESS_RATIO: Final = 2.0  # what JPEG lossless makes of photographs, about
 _HEADER_BYTES: Final = 262_144  # enough for most JPEG headers
 _BAND_ROWS: Final = 512  # rows worked on at a time where intermediate values are wider than pixels
@@ -66,9 +72,9 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
     rows, columns = (look.columns, look.rows) if look.orientation >= 5 else (look.rows, look.columns)
     raw_bytes = rows * columns * look.samples_per_pixel * look.bytes_per_sample
     largest = 0
-    if options.transfer_syntax == EXPLICIT_VR_LITTLE_ENDIAN:
+    if options.transfer_syntax == ExplicitVRLittleEndian:
         estimate = largest = raw_bytes
-    elif look.keepable and look.orientation == UPRIGHT and options.transfer_syntax in (None, JPEG_BASELINE):
+    elif look.keepable and look.orientation == UPRIGHT and options.transfer_syntax in (None, JPEGBaseline8Bit):
         estimate = path.stat().st_size
     else:
         estimate = int(raw_bytes / LOSSLESS_RATIO)
@@ -167,7 +173,11 @@ def _check_size(rows: int, columns: int, limits: Settings) -> None:
 def _jpeg_picture(file: JpegFile, options: Options) -> Picture:
     header = file.header
     _verify(file)
-    if header.is_plain_baseline and header.orientation == UPRIGHT and options.transfer_syntax in (None, JPEG_BASELINE):
+    if (
+        header.is_plain_baseline
+        and header.orientation == UPRIGHT
+        and options.transfer_syntax in (None, JPEGBaseline8Bit)
+    ):
         samples = header.samples_per_pixel
         return Picture(
             rows=header.rows,
@@ -253,13 +263,17 @@ def _png_picture(path: Path) -> Picture:
 
 @contextmanager
 def _bitmap(path: Path) -> Iterator[Image]:
-    try:
-        with path.open("rb") as file, BmpImagePlugin.BmpImageFile(file) as image:
+    with path.open("rb") as file:
+        try:
+            image = BmpImagePlugin.BmpImageFile(file)
+        except (OSError, ValueError, SyntaxError) as error:  # Pillow's own OSErrors have no errno
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise MediaUnsupported(f"The BMP file is of a variant that cannot be read: {error}.") from None
+        with image:
             if not image.width or not image.height:
                 raise MediaDamaged("The BMP file declares a picture without pixels.")
             yield image
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
-        raise MediaUnsupported(f"The BMP file is of a variant that cannot be read: {error}.") from None
 
 
 def _bmp_picture(path: Path) -> Picture:

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from media2dicom.errors import MediaDamaged
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media import HEAD_BYTES, is_binary_stl
-from media2dicom.media.payload import MediaPlan, Model, Payload
+from media2dicom.media.payload import DATASET_BYTES, MediaPlan, Model, Payload
 from media2dicom.media.text_stl import RECORD, convert
 from media2dicom.model import Options, Units
 from media2dicom.settings import MEGABYTE, Settings
 
-_DATASET_BYTES: Final = 4_000  # everything but the model, about
 _HEADER_BYTES: Final = 84
 _RECORDS_AT_A_TIME: Final = 160_000  # 8 MB
 _MEASURED_BYTES: Final = 64 * MEGABYTE  # up to here a plan looks at the size of a binary model
@@ -51,7 +50,7 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
         frames=0,
         rows=None,
         columns=None,
-        estimated_bytes=estimate + _DATASET_BYTES,
+        estimated_bytes=estimate + DATASET_BYTES,
         largest_instance_bytes=certain,
         warnings=warnings,
     )

@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+MAX_SIDE: Final = 65_535  # Rows and Columns are US (PS3.3 C.7.6.3); a JPEG header has 16 bits too
+DATASET_BYTES: Final = 4_000  # of an instance, everything but the pixels or the model, about
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 

@@ -19,12 +19,12 @@ from queue import SimpleQueue
 from typing import Final
 
 import numpy as np
+from pydicom.uid import ExplicitVRLittleEndian
 
 from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported, OptionRefused
 from media2dicom.media.ffmpeg import running_ffmpeg
-from media2dicom.media.image import DATASET_BYTES, EXPLICIT_VR_LITTLE_ENDIAN, MAX_SIDE
 from media2dicom.media.mp4 import MovieBoxes, read_movie_boxes
-from media2dicom.media.payload import LossyHistory, MediaPlan, Payload, Picture, Pictures
+from media2dicom.media.payload import DATASET_BYTES, MAX_SIDE, LossyHistory, MediaPlan, Payload, Picture, Pictures
 from media2dicom.media.sampling import DEFAULT_FRAME_INTERVAL_S, Timeline, sampled_ticks
 from media2dicom.model import Options, VideoMode
 from media2dicom.settings import Settings
@@ -83,7 +83,7 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
     clip = _clip(path, options, limits)
     frames = len(clip.chosen)
     raw_bytes = clip.rows * clip.columns * 3
-    native = options.transfer_syntax == EXPLICIT_VR_LITTLE_ENDIAN
+    native = options.transfer_syntax == ExplicitVRLittleEndian
     cine = options.video_mode is VideoMode.CINE
     per_frame = raw_bytes if native else int(raw_bytes / JPEG_RATIO)
     instances = 1 if cine else frames

@@ -15,6 +15,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from media2dicom.errors import Media2DicomError, MediaDamaged, MediaMissing, MediaTooLarge, MediaUnsupported
 from media2dicom.media import media_type_of, open_media, plan_media
+from media2dicom.media.image import _bitmap
 from media2dicom.media.jpeg import read_jpeg
 from media2dicom.media.payload import Picture, Pictures
 from media2dicom.model import Options
@@ -314,6 +315,11 @@ def test_png_with_fewer_rows_than_it_says_is_refused(tmp_path: Path) -> None:
     path.write_bytes(png(4, 4, 8, 0, b"\0\1\2\3\4" * 2))
     with pytest.raises(MediaDamaged):
         taken(path)
+
+
+def test_bmp_that_may_not_be_opened_is_no_fault_of_its_variant(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), _bitmap(tmp_path / "removed meanwhile.bmp"):
+        pass
 
 
 def test_cut_bmp_is_refused(tmp_path: Path) -> None:
