@@ -141,8 +141,6 @@ class Settings(BaseSettings):
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
 
-    _file_values: Mapping[str, Any] = {}
-
     @classmethod
     def settings_customise_sources(
         cls,

@@ -41,12 +41,11 @@ class StudyMatch:
 
 @dataclass(frozen=True)
 class SeriesMatch:
-    """A series of a study. `instances` and `manufacturer` where the PACS tells."""
+    """A series of a study. `manufacturer` where the PACS tells."""
 
     series_instance_uid: str
     modality: str
     series_number: int | None
-    instances: int | None
     manufacturer: str = ""
 
 
@@ -110,7 +109,7 @@ def find_study(
 
 def find_series(association: Association, study_instance_uid: str) -> list[SeriesMatch]:
     """The series of a study. Raises QueryFailed."""
-    keys = _keys("SERIES", "Modality", "SeriesNumber", "NumberOfSeriesRelatedInstances", "Manufacturer")
+    keys = _keys("SERIES", "Modality", "SeriesNumber", "Manufacturer")
     keys.StudyInstanceUID = uid = _uid(study_instance_uid, "study_instance_uid")
     keys.SeriesInstanceUID = ""
     return [
@@ -118,7 +117,6 @@ def find_series(association: Association, study_instance_uid: str) -> list[Serie
             series_instance_uid=_text(answer, "SeriesInstanceUID"),
             modality=_text(answer, "Modality"),
             series_number=_number(answer, "SeriesNumber"),
-            instances=_number(answer, "NumberOfSeriesRelatedInstances"),
             manufacturer=_text(answer, "Manufacturer"),
         )
         for answer in _find(association, keys)

@@ -6,7 +6,7 @@ The header is handed on without pixels and other bulk data. Which attributes are
 from __future__ import annotations
 
 import queue
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
@@ -50,23 +50,21 @@ class RetrievedSource:
     image_modality: str | None  # when the source is no image: Modality of an image series of the study, if any
 
 
-def retrieve_source(
-    server: Server, settings: Settings, study: StudyMatch, *, not_series: Collection[str] = ()
-) -> RetrievedSource:
+def retrieve_source(server: Server, settings: Settings, study: StudyMatch) -> RetrievedSource:
     """Choose one instance of the study, always the same one, and fetch its header.
 
-    Images come before presentation states, reports, documents, models and the like; series in `not_series` and
-    our own earlier results last. Raises SourceUnusable (no instance), IdentityMismatch (the instance is another
-    patient's or study's than the query said), QueryFailed, RetrieveFailed, and what `associate` raises.
+    Images come before presentation states, reports, documents, models and the like, our own earlier results last.
+    Raises SourceUnusable (no instance), IdentityMismatch (the instance is another patient's or study's than the
+    query said), QueryFailed, RetrieveFailed, and what `associate` raises.
     """
     with query_association(server, settings) as association:
-        series = sorted(find_series(association, study.study_instance_uid), key=lambda one: _rank(one, not_series))
+        series = sorted(find_series(association, study.study_instance_uid), key=_rank)
         candidates = _candidates(association, study, series)
         header = _first_usable(server, settings, study, candidates)
     modality = str(header.get("Modality", ""))
     image_modality = None
     if not is_image_class(str(header.get("SOPClassUID", "")), modality):
-        foreign = (one.modality for one in series if _rank(one, not_series)[:2] == (False, False))
+        foreign = (one.modality for one in series if _rank(one)[:2] == (False, False))
         image_modality = next((modality for modality in foreign if modality), None)
     return RetrievedSource(header, image_modality)
 
@@ -96,10 +94,15 @@ def _first_usable(
     return own
 
 
-def _rank(series: SeriesMatch, not_series: Collection[str]) -> tuple[bool, bool, bool, int, str]:
-    own = series.series_instance_uid in not_series or series.manufacturer == MANUFACTURER
+def _rank(series: SeriesMatch) -> tuple[bool, bool, bool, int, str]:
     number = series.series_number
-    return own, series.modality in NOT_IMAGES, number is None, number or 0, series.series_instance_uid
+    return (
+        series.manufacturer == MANUFACTURER,
+        series.modality in NOT_IMAGES,
+        number is None,
+        number or 0,
+        series.series_instance_uid,
+    )
 
 
 def _candidates(association: Association, study: StudyMatch, series: list[SeriesMatch]) -> Iterator[InstanceMatch]:

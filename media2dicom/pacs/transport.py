@@ -186,12 +186,10 @@ class Requestor(AE):
         super().__init__(ae_title)
         self._server, self._timeouts, self._tls = server, timeouts, tls
         self.transport: Transport | None = None
-        self.association: Association | None = None
 
     def _create_socket(self, assoc: Association, address: object, tls_args: object) -> Transport:
         keep_answers(assoc)
         ignore_late_aborts(assoc)
-        self.association = assoc
         self.transport = Transport(assoc, self._server, self._timeouts, self._tls)
         return self.transport
 
