@@ -120,7 +120,7 @@ def servers_add(
     config: ConfigOption = None,
 ) -> None:
     """Add a server, or replace the one of that name; a C-ECHO must succeed first."""
-    from media2dicom.servers import make_server, save_server
+    from media2dicom.servers import keeping, make_server, save_server
 
     console = _console()
     with _exits(console):
@@ -130,7 +130,7 @@ def servers_add(
         if not no_verify:
             from media2dicom.pacs.associations import echo
 
-            echo(server, settings)
+            echo(keeping(server, settings.servers.get(name)), settings)
             console.print(f"C-ECHO succeeded: {server.ae_title} at {server.host} port {server.port}.", markup=False)
         save_server(path, name, server)
         console.print(f"Saved {name} in {path}.", markup=False, highlight=False)
