@@ -17,6 +17,7 @@ from media2dicom.ledger.entering import enter_rows
 from media2dicom.ledger.records import (
     SETTLED,
     Entry,
+    InstanceState,
     LedgerInstance,
     LedgerRow,
     Run,
@@ -143,7 +144,7 @@ class Ledger:
         return found
 
     def set_outcome(self, row_key: str, outcome: Outcome, **columns: object) -> None:
-        """Move one row. `columns`: study_key, identified_run, checked_run, stored_run. STORED never reverts."""
+        """Move one row. `columns`: study_key, identified_, prepared_, checked_, stored_run. STORED never reverts."""
         ended = outcome.status in SETTLED or outcome.status == Status.FAILED
         with self._write() as connection:
             connection.execute(
@@ -251,35 +252,45 @@ class Ledger:
                 .values(**instance_values(instance))
             )
 
-    def mark_sending(self, row_key: str, numbers: Collection[int]) -> None:
-        """Committed before a byte goes out."""
+    def mark_sending(self, row: LedgerRow, run_id: str, content_key: str, numbers: Collection[int]) -> str | None:
+        """Committed before a byte goes out. Nothing changes when another row files the content: returns its row ID.
+
+        The claim of files that were prepared a while ago may have gone to a row of another run meanwhile.
+        """
+        row_key = row.row_key
         with self._write() as connection:
+            if (other := claim(connection, row, run_id, content_key)) is not None:
+                return other
             where = sa.and_(INSTANCES.c.row_key == row_key, INSTANCES.c.status != Status.STORED)
             for chunk in chunks(list(numbers)):
                 connection.execute(
-                    INSTANCES.update()
-                    .where(where, INSTANCES.c.number.in_(chunk))
-                    .values(status=Status.SENDING, attempts=INSTANCES.c.attempts + 1)
+                    INSTANCES.update().where(where, INSTANCES.c.number.in_(chunk)).values(status=Status.SENDING)
                 )
             connection.execute(
                 ROWS.update()
                 .where(ROWS.c.row_key == row_key, ROWS.c.status != Status.STORED)
                 .values(**outcome_values(Outcome(Status.SENDING)), attempts=ROWS.c.attempts + 1, finished_at=None)
             )
+        return None
 
     def record_attempt(
         self, run_id: str, row_key: str, number: int, store_status: int | None, code: str | None
     ) -> None:
-        """Keep what one C-STORE came to, for good."""
+        """Count one C-STORE, and keep what it came to for good."""
         with self._write() as connection:
+            connection.execute(
+                INSTANCES.update()
+                .where(INSTANCES.c.row_key == row_key, INSTANCES.c.number == number)
+                .values(attempts=INSTANCES.c.attempts + 1)
+            )
             connection.execute(
                 ATTEMPTS.insert().values(
                     run_id=run_id, row_key=row_key, number=number, at=now(), store_status=store_status, code=code
                 )
             )
 
-    def set_instances(self, row_key: str, changes: Mapping[int, tuple[Status, int | None, str]]) -> None:
-        """Move instances: number -> (status, C-STORE status, how verified). STORED never reverts."""
+    def set_instances(self, row_key: str, changes: Mapping[int, InstanceState]) -> None:
+        """Move instances, by their number within the row. STORED never reverts."""
         if not changes:
             return
         with self._write() as connection:
@@ -290,7 +301,12 @@ class Ledger:
                     INSTANCES.c.status != Status.STORED,
                 ),
                 [
-                    {"of_number": number, "status": status, "store_status": store_status, "verified": verified}
-                    for number, (status, store_status, verified) in changes.items()
+                    {
+                        "of_number": number,
+                        "status": state.status,
+                        "store_status": state.store_status,
+                        "verified": state.verified,
+                    }
+                    for number, state in changes.items()
                 ],
             )

@@ -83,6 +83,7 @@ class _Changes:
             # Who the patient is and what is prepared is looked at again, whatever an earlier try found.
             "study_key": None,
             "identified_run": None,
+            "prepared_run": None,
             "checked_run": None,
             "finished_at": None if outcome.status in {Status.CHECKED, Status.UNCERTAIN} else now(),
         }

@@ -22,6 +22,15 @@ _CHUNK: Final = 500  # keys per statement: SQLite binds a limited number of valu
 
 
 @dataclass(frozen=True)
+class InstanceState:
+    """How an instance stands with the PACS."""
+
+    status: Status
+    store_status: int | None = None  # of the C-STORE; None: no answer
+    verified: str = ""  # find, commitment
+
+
+@dataclass(frozen=True)
 class LedgerInstance:
     """An instance and how it stands with the PACS."""
 
@@ -46,6 +55,7 @@ class LedgerRow:
     warnings: tuple[str, ...]
     study_key: str | None
     identified_run: str | None
+    prepared_run: str | None
     checked_run: str | None
     stored_run: str | None
     attempts: int
@@ -127,6 +137,7 @@ def ledger_row(found: RowMapping) -> LedgerRow:
         warnings=tuple(json.loads(found["warnings"])),
         study_key=found["study_key"],
         identified_run=found["identified_run"],
+        prepared_run=found["prepared_run"],
         checked_run=found["checked_run"],
         stored_run=found["stored_run"],
         attempts=found["attempts"],

@@ -37,6 +37,7 @@ ROWS = sa.Table(
     sa.Column("warnings", sa.Text, nullable=False, default="[]"),
     sa.Column("study_key", sa.String(64)),
     sa.Column("identified_run", sa.String(64)),  # the run that last confirmed the patient
+    sa.Column("prepared_run", sa.String(64)),  # the run that last saw to the prepared files
     sa.Column("checked_run", sa.String(64)),  # the run that last checked the prepared files
     sa.Column("stored_run", sa.String(64)),  # the run that saw it stored
     sa.Column("attempts", sa.Integer, nullable=False, default=0),

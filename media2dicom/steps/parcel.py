@@ -6,19 +6,20 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from media2dicom.errors import Media2DicomError, StoreFailedTransient, UploadConflict
-from media2dicom.ledger import LedgerInstance, LedgerRow
+from media2dicom.ledger import InstanceState, LedgerInstance, LedgerRow
 from media2dicom.model import Instance, Status
+from media2dicom.steps.workbench import status_of
 
 _IN_DOUBT: Final = frozenset({Status.SENDING, Status.UNCERTAIN})
 
 
 @dataclass
 class Parcel:
-    """States are kept by the instance's number within its row: (status, C-STORE status, how verified)."""
+    """States are kept by the instance's number within its row."""
 
     row: LedgerRow
     patient_id: str
-    states: dict[int, tuple[Status, int | None, str]] = field(default_factory=dict)
+    states: dict[int, InstanceState] = field(default_factory=dict)
     errors: list[Media2DicomError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     was_sent: bool = False  # by this step, now
@@ -28,7 +29,8 @@ class Parcel:
         return [one for one in self.row.instances if self.state(one) != Status.STORED]
 
     def state(self, one: LedgerInstance) -> Status:
-        return self.states[one.instance.number][0] if one.instance.number in self.states else one.status
+        known = self.states.get(one.instance.number)
+        return one.status if known is None else known.status
 
     def is_in_doubt(self, one: LedgerInstance) -> bool:
         """Sent, and not known whether it arrived."""
@@ -36,30 +38,33 @@ class Parcel:
 
     def unproved(self) -> list[LedgerInstance]:
         """Sent by this step, and to be asked for."""
-        return [one for one in self.left() if self.states.get(one.instance.number, ("",))[0] == Status.UNCERTAIN]
+        return [
+            one for one in self.left() if one.instance.number in self.states and self.state(one) == Status.UNCERTAIN
+        ]
 
     def set(self, instance: Instance, status: Status, store_status: int | None, verified: str = "") -> None:
-        self.states[instance.number] = (status, store_status, verified)
+        self.states[instance.number] = InstanceState(status, store_status, verified)
 
     # --- how it ended -----------------------------------------------------------------------------------------------
 
     def stored_message(self) -> str:
         if self.was_sent:
             return ""
-        if any(one.attempts for one in self.row.instances):
+        if any(one.attempts or one.status in _IN_DOUBT for one in self.row.instances):
             return "An earlier send arrived; nothing was sent again."
         return "Was there already: the PACS has it; nothing was sent."
 
     def failure(self) -> tuple[Status, Media2DicomError]:
         """The status of a row of which something is left, and the error that decides: a conflict, a doubt, what
         stays, what may pass."""
-        conflict = next((error for error in self.errors if isinstance(error, UploadConflict)), None)
-        if conflict is not None:
-            return Status.CONFLICT, conflict
-        in_doubt = any(self.is_in_doubt(one) for one in self.left())
-        errors = sorted(self.errors, key=lambda error: error.transient != in_doubt)
+        left = self.left()
+        in_doubt = any(self.is_in_doubt(one) for one in left)
         lost = StoreFailedTransient("The association was lost before everything was sent.")
-        return (Status.UNCERTAIN if in_doubt else Status.FAILED), next(iter(errors), lost)
+        error = min(
+            self.errors or [lost],
+            key=lambda error: (not isinstance(error, UploadConflict), error.transient != in_doubt),
+        )
+        return status_of(error, in_doubt=in_doubt, partly_stored=len(left) < len(self.row.instances)), error
 
     def progress(self) -> str:
         done, total = len(self.row.instances) - len(self.left()), len(self.row.instances)

@@ -21,6 +21,8 @@ from media2dicom.model import Instance
 
 _AFTER_UIDS: Final = 0x00200010  # Study ID: the first element behind patient, study, series and SOP Instance UID
 _WHO: Final = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyInstanceUID")
+_UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_MADE_ANEW: Final = "Run the manifest again: the file is made anew."
 
 
 def is_whole(instance: Instance) -> bool:
@@ -31,15 +33,25 @@ def is_whole(instance: Instance) -> bool:
         return False
 
 
-def is_of(instance: Instance, source: Dataset) -> bool:
+def refuse_incomplete(instance: Instance) -> None:
+    """Raise CacheFailed when the file is not whole."""
+    if not is_whole(instance):
+        raise CacheFailed("A prepared file is not there as it was written; nothing was sent.", next_step=_MADE_ANEW)
+
+
+def unreadable() -> CacheFailed:
+    return CacheFailed("A prepared file cannot be read; nothing was sent.", next_step=_MADE_ANEW)
+
+
+def is_of(instance: Instance, source: Dataset, accession_override: str | None) -> bool:
     """Whether the file has the patient and the study that `source` lends today. Raises SourceUnusable."""
     today = Dataset()
-    copy_identity(source, today)
+    copy_identity(source, today, accession_override=accession_override)
     try:
         found = _identity(instance.path)
     except CacheFailed:
         return False
-    return _values(found, _WHO) == _values(today, _WHO)
+    return all(found[keyword] == value for keyword, value in _values(today, _WHO).items())
 
 
 def refuse_unfit(row: LedgerRow, instance: Instance) -> None:
@@ -47,34 +59,29 @@ def refuse_unfit(row: LedgerRow, instance: Instance) -> None:
 
     Raises CacheFailed when it is not whole, ObjectNotConformant when it is another's.
     """
-    if not is_whole(instance):
-        raise CacheFailed(
-            "A prepared file is not there as it was written.",
-            next_step="Run the manifest again: the file is made anew.",
-        )
+    refuse_incomplete(instance)
     found = _identity(instance.path)
     wanted = [instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid]
     patient_id = row.row.patient_id.strip() if row.row is not None else ""
-    keywords = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-    if _values(found, ["PatientID"]) != [patient_id] or _values(found, keywords) != wanted:
+    if found["PatientID"] != patient_id or [found[keyword] for keyword in _UIDS] != wanted:
         raise ObjectNotConformant(
             "A prepared file is not that of the row's patient, study and instance; it is not sent.",
             next_step="Clear the cache (media2dicom cache clear) and run the manifest again.",
         )
 
 
-def _identity(path: Path) -> Dataset:
+def _identity(path: Path) -> dict[str, str]:
+    """The file's patient and UIDs by keyword, decoded: pydicom decodes late, and damaged bytes raise only then."""
+
     def is_behind(tag: BaseTag, _vr: str | None, _length: int) -> bool:
         return int(tag) >= _AFTER_UIDS
 
     try:
         with path.open("rb") as file:
-            return read_partial(file, stop_when=is_behind)
+            return _values(read_partial(file, stop_when=is_behind), (*_WHO, *_UIDS))
     except Exception:  # noqa: BLE001 - whatever damaged bytes make pydicom raise; its text may hold values
-        raise CacheFailed(
-            "A prepared file cannot be read.", next_step="Run the manifest again: the file is made anew."
-        ) from None
+        raise unreadable() from None
 
 
-def _values(dataset: Dataset, keywords: Iterable[str]) -> list[str]:
-    return [str(dataset.get(keyword) or "").strip(" \0") for keyword in keywords]
+def _values(dataset: Dataset, keywords: Iterable[str]) -> dict[str, str]:
+    return {keyword: str(dataset.get(keyword) or "").strip(" \0") for keyword in keywords}

@@ -9,20 +9,19 @@ from media2dicom.steps.workbench import Workbench
 UNFINISHED = "unfinished"
 
 
-def record(bench: Workbench, batch: Batch) -> dict[str, int]:
-    """Rows of the batch by status, after seeing to it that each has an end state or a reason to be tried again."""
+def record(bench: Workbench, batch: Batch) -> None:
+    """See to it that each row of the batch has an end state, or a reason to be tried again."""
     for row in bench.ledger.rows(batch.run_id, batch.row_keys, with_instances=False):
-        if row.status in SETTLED or row.status in {Status.FAILED, Status.UNCERTAIN}:
+        told = row.status == Status.FAILED or (row.status == Status.UNCERTAIN and row.outcome.code is not None)
+        if told or row.status in SETTLED:
             continue
+        in_doubt = row.status in {Status.SENDING, Status.UNCERTAIN}
+        before = "The PACS may have it. " if in_doubt else ""
         outcome = Outcome(
-            Status.UNCERTAIN if row.status == Status.SENDING else Status.FAILED,
+            Status.UNCERTAIN if in_doubt else Status.FAILED,
             UNFINISHED,
-            f"The work on this row ended at {row.status}.",
+            f"{before}The work on this row ended at {row.status}.",
             "Run the manifest again: what is done is not done twice.",
             transient=True,
         )
         bench.ledger.set_outcome(row.row_key, outcome)
-    counts: dict[str, int] = {}
-    for row in bench.ledger.rows(batch.run_id, batch.row_keys, with_instances=False):
-        counts[row.status] = counts.get(row.status, 0) + 1
-    return counts

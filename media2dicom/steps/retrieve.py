@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from itertools import groupby
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from media2dicom.cache import atomic_write
-from media2dicom.errors import IdentityMismatch, Media2DicomError, SourceUnusable
+from media2dicom.errors import Media2DicomError, sealed
 from media2dicom.identity import confirm_identity
 from media2dicom.ledger import LedgerRow
 from media2dicom.manifest.keys import digest
@@ -19,7 +19,7 @@ from media2dicom.model import Batch, Outcome, Row, SourceStudy, Status
 from media2dicom.pacs.query import find_study, query_association
 from media2dicom.pacs.retrieve import retrieve_source
 from media2dicom.settings import Server, Settings
-from media2dicom.steps.workbench import Workbench, unforeseen
+from media2dicom.steps.workbench import Workbench, submitted
 
 
 def retrieve(bench: Workbench, batch: Batch) -> int:
@@ -33,69 +33,54 @@ def retrieve(bench: Workbench, batch: Batch) -> int:
 
 def _study_key(row: LedgerRow) -> str:
     """Names a study to fetch, as the row refers to it: opaque, it becomes a file's name."""
-    submitted = _submitted(row)
-    return digest("study", row.destination, submitted.study_instance_uid, submitted.accession_number)[:32]
-
-
-def _submitted(row: LedgerRow) -> Row:
-    if row.row is None:
-        raise ValueError("an open row was read from its manifest")
-    return row.row
+    asked = submitted(row)
+    return digest("study", row.destination, asked.study_instance_uid, asked.accession_number)[:32]
 
 
 def _identify(bench: Workbench, run_id: str, study_key: str, rows: list[LedgerRow]) -> int:
     try:
-        source, header = _source(bench, run_id, study_key, rows[0])
+        with sealed(f"Fetching the study of row {rows[0].row_number}"):
+            header = _header(bench, run_id, study_key, rows[0])
     except Media2DicomError as error:
         return sum(bench.set_failure(row, error) for row in rows)
-    except Exception as error:  # noqa: BLE001 - a header that nobody foresaw must not take the other studies along
-        unforeseen(rows[0], error)
-        unusable = SourceUnusable(f"The study's header cannot be used ({type(error).__name__}).")
-        return sum(bench.set_failure(row, unusable) for row in rows)
-    return sum(_confirm(bench, run_id, study_key, source, header, row) for row in rows)
+    return sum(
+        bench.guarded(row, "Confirming the patient of", partial(_confirm, bench, run_id, study_key, header, row))
+        for row in rows
+    )
 
 
-def _confirm(
-    bench: Workbench, run_id: str, study_key: str, source: SourceStudy, header: Dataset, row: LedgerRow
-) -> int:
-    submitted = _submitted(row)
-    try:
-        confirm_identity(submitted, header)
-    except Media2DicomError as error:
-        return bench.set_failure(row, error)
+def _confirm(bench: Workbench, run_id: str, study_key: str, header: Dataset, row: LedgerRow) -> None:
+    confirm_identity(submitted(row), header)
     status = row.status if row.status == Status.UNCERTAIN else Status.IDENTIFIED
     bench.ledger.set_outcome(row.row_key, Outcome(status), identified_run=run_id, study_key=study_key)
-    return 0
 
 
-def _source(bench: Workbench, run_id: str, study_key: str, row: LedgerRow) -> tuple[SourceStudy, Dataset]:
+def _header(bench: Workbench, run_id: str, study_key: str, row: LedgerRow) -> Dataset:
     with bench.study_locks[f"{run_id}/{study_key}"]:
         source = bench.ledger.source(run_id, study_key)
         if source is None:
             with bench.server_slots[row.destination]:
                 server = bench.settings.servers[row.destination]
-                header, modality = fetch_source(server, bench.settings, _submitted(row))
+                header, modality = fetch_source(server, bench.settings, submitted(row))
             path = bench.cache.source(run_id, study_key)
             with atomic_write(path) as file:
                 header.save_as(file, enforce_file_format=True)
             source = SourceStudy(str(header.StudyInstanceUID), path, modality)
             bench.ledger.put_source(run_id, study_key, source)
-    return source, dcmread(source.header_path)
+    return dcmread(source.header_path)
 
 
 def fetch_source(server: Server, settings: Settings, row: Row) -> tuple[Dataset, str | None]:
     """The header that the row's study lends, and the modality for images where the header is no image's.
 
-    Raises RowRefused (no study, several, patient differs) and PacsError. The patient ID is compared with the
-    query's answer before anything is retrieved.
+    Raises RowRefused (no study, several, an instance of another study or patient than the query's answer) and
+    PacsError. Whether the patient is the row's is not asked here (`identity.confirm_identity`).
     """
     with query_association(server, settings) as association:
         study = find_study(
             association, study_instance_uid=row.study_instance_uid, accession_number=row.accession_number
         )
     found = retrieve_source(server, settings, study)
-    if str(found.header.StudyInstanceUID) != study.study_instance_uid:
-        raise IdentityMismatch("The PACS sent an instance of another study than the one asked for.")
     return found.header, found.image_modality
 
 
@@ -106,6 +91,6 @@ def headers(bench: Workbench, run_id: str, rows: Iterable[LedgerRow]) -> dict[st
         source = bench.ledger.source(run_id, key)
         if source is None:
             continue
-        with suppress(OSError, InvalidDicomError):  # removed or damaged meanwhile: not among the found
+        with suppress(Exception):  # removed or damaged meanwhile, in whatever way: not among the found
             found[key] = (source, dcmread(source.header_path))
     return found

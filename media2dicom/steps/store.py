@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Final
 
-from media2dicom.dicom.encoding import NATIVE_SYNTAXES
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
 from media2dicom.dicom.transcoding import transcode
+from media2dicom.dicom.uids import content_key
 from media2dicom.errors import (
-    CacheFailed,
     Media2DicomError,
     NoPresentationContext,
     NotVerified,
@@ -24,6 +25,7 @@ from media2dicom.errors import (
     StoreFailedTransient,
     StoreUncertain,
     UploadConflict,
+    sealed,
 )
 from media2dicom.ledger import LedgerInstance, LedgerRow
 from media2dicom.model import Batch, Instance, Outcome, Status
@@ -33,10 +35,10 @@ from media2dicom.pacs.store import DUPLICATE, SendResult, StoreSession
 from media2dicom.pacs.verify import Verdict, verify
 from media2dicom.settings import Server, Verify
 from media2dicom.steps.parcel import Parcel
-from media2dicom.steps.prepared import is_whole
-from media2dicom.steps.workbench import Workbench
+from media2dicom.steps.prepared import refuse_incomplete, unreadable
+from media2dicom.steps.workbench import Workbench, duplicate_of, submitted
 
-_EXPLICIT, _IMPLICIT = sorted(NATIVE_SYNTAXES, reverse=True)  # 1.2.840.10008.1.2.1, 1.2.840.10008.1.2
+_NATIVE: Final = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))  # the better one first
 _ASK_FIRST: Final = frozenset({Status.SENDING, Status.UNCERTAIN, Status.CONFLICT})
 # Errors of one C-STORE; any other PacsError of a send says that there is no association to be had.
 _OF_ONE_SEND: Final = (StoreFailed, StoreFailedTransient, StoreUncertain, NoPresentationContext)
@@ -116,11 +118,10 @@ class _Shipment:
         of_patient: dict[str, list[Instance]] = defaultdict(list)
         for parcel, ones in questions:
             of_patient[parcel.patient_id] += [one.instance for one in ones]
-        by_query = self._server.model_copy(update={"verify": Verify.FIND})
         verdicts: dict[str, Verdict] = {}
         for patient_id, instances in of_patient.items():
             if instances:
-                verdicts |= verify(by_query, self._bench.settings, instances, patient_id=patient_id)
+                verdicts |= verify(self._server, self._bench.settings, instances, patient_id=patient_id)
         return verdicts
 
     # --- the send ------------------------------------------------------------------------------------------------
@@ -131,7 +132,10 @@ class _Shipment:
             return
         waiting = list(parcels)
         try:
-            with StoreSession(self._server, self._bench.settings, instances) as session:
+            with (
+                sealed(f"Sending to {self._server.host}:{self._server.port}"),
+                StoreSession(self._server, self._bench.settings, instances) as session,
+            ):
                 while waiting:
                     self._send_row(session, waiting.pop(0))
         except Media2DicomError as error:  # no association, or none any more: what waits was not sent
@@ -146,14 +150,24 @@ class _Shipment:
         except Media2DicomError as error:
             parcel.errors.append(error)
             return
-        self._bench.ledger.mark_sending(row_key, [instance.number for instance in outgoing])
+        content = content_key(outgoing[0].study_instance_uid, submitted(parcel.row))
+        numbers = [instance.number for instance in outgoing]
+        other = self._bench.ledger.mark_sending(parcel.row, self._run_id, content, numbers)
+        if other is not None:
+            parcel.errors.append(duplicate_of(other))
+            return
         parcel.was_sent = True
-        no_association = None
+        no_association: Media2DicomError | None = None
         for instance in outgoing:
-            result = session.send(instance)
+            try:
+                with sealed("Sending an instance"):
+                    result = session.send(instance)
+            except Media2DicomError as error:  # nobody foresaw it: a part may be under way, and the next be out of step
+                result = SendResult(instance, None, StoreUncertain(error.message))
+                no_association = StoreFailedTransient("The association was given up; nothing of the row was sent.")
+            self._note(parcel, instance, result)
             code = result.error.code if result.error else None
             self._bench.ledger.record_attempt(self._run_id, row_key, instance.number, result.status, code)
-            self._note(parcel, instance, result)
             if result.error is not None and not isinstance(result.error, StoreFailed):
                 if not isinstance(result.error, _OF_ONE_SEND):
                     no_association = result.error
@@ -167,22 +181,18 @@ class _Shipment:
 
     def _acceptable(self, session: StoreSession, row_key: str, instance: Instance) -> Instance:
         """The instance in a transfer syntax that the PACS takes; rewritten natively when it refuses JPEG."""
-        if not is_whole(instance):
-            raise CacheFailed(
-                "A prepared file is not there as it was written; nothing was sent.",
-                next_step="Run the manifest again: the file is made anew.",
-            )
+        refuse_incomplete(instance)
         accepted = session.accepted_syntaxes(instance.sop_class_uid)
         if instance.transfer_syntax_uid in accepted:
             return instance
-        native = next((syntax for syntax in (_EXPLICIT, _IMPLICIT) if syntax in accepted), None)
+        native = next((syntax for syntax in _NATIVE if syntax in accepted), None)
         if native is None:
             raise NoPresentationContext("The PACS accepts this storage class in no transfer syntax that we can write.")
         path = instance.path.with_name(f"{instance.path.stem}.native{instance.path.suffix}")
         try:
             rewritten = transcode(instance, native, path)
-        except OSError as error:
-            raise CacheFailed(f"A prepared file cannot be read: {error.strerror}.") from None
+        except OSError:
+            raise unreadable() from None
         except Media2DicomError:
             raise
         except Exception as error:  # noqa: BLE001 - a file that nobody foresaw must not take the other rows along
@@ -226,7 +236,7 @@ class _Shipment:
 
     def _judge(self, parcel: Parcel, one: LedgerInstance, verdict: Verdict | None, report: Commitment) -> None:
         instance = one.instance
-        status = parcel.states[instance.number][1]
+        status = parcel.states[instance.number].store_status
         match verdict:
             case None:
                 parcel.set(instance, Status.STORED, status)
@@ -251,8 +261,8 @@ class _Shipment:
         parcel.set(one.instance, Status.STORED, status, str(how))
 
     def _conflict(self, parcel: Parcel, one: LedgerInstance) -> None:
-        status = parcel.states.get(one.instance.number, (None, one.store_status))[1]
-        parcel.set(one.instance, Status.CONFLICT, status)
+        known = parcel.states.get(one.instance.number, one)
+        parcel.set(one.instance, Status.CONFLICT, known.store_status)
         parcel.errors.append(
             UploadConflict("The PACS holds the SOP Instance UID more than once or under another patient or study.")
         )
@@ -276,5 +286,5 @@ class _Shipment:
 
 def _said_success(parcel: Parcel, one: LedgerInstance) -> bool:
     """A success or warning status; 'duplicate' is always looked at."""
-    status = parcel.states[one.instance.number][1]
+    status = parcel.states[one.instance.number].store_status
     return status is not None and status != DUPLICATE

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from media2dicom.cache import Cache, atomic_write
-from media2dicom.errors import Media2DicomError, RowRefused
+from media2dicom.errors import DuplicateRow, Media2DicomError, RowRefused, UploadConflict, sealed
 from media2dicom.ledger import Ledger, LedgerRow
-from media2dicom.model import Batch, Outcome, Status
+from media2dicom.model import Batch, Outcome, Row, Status
 from media2dicom.settings import Settings
 
 LOGGER = logging.getLogger("media2dicom")
@@ -73,12 +74,21 @@ class Workbench:
 
     def set_failure(self, row: LedgerRow, error: Media2DicomError) -> int:
         """Record why the row did not get as far as being sent; 1 when that may pass, else 0."""
-        status, before = Status.REFUSED if isinstance(error, RowRefused) else Status.FAILED, ""
-        if row.status in {Status.SENDING, Status.UNCERTAIN}:
-            # What an earlier send came to is still not known: that it failed now must not hide it.
-            before = "Sent before without an answer, so the PACS may have it. "
-            status = Status.UNCERTAIN if status == Status.FAILED else status
-        return self.end_row(row, status, error, before + error.message)
+        in_doubt = row.status in {Status.SENDING, Status.UNCERTAIN}
+        before = "Sent before without an answer, so the PACS may have it. " if in_doubt else ""
+        return self.end_row(row, status_of(error, in_doubt=in_doubt), error, before + error.message)
+
+    def guarded(self, row: LedgerRow, doing: str, work: Callable[[], None]) -> int:
+        """Do a step's work on a row. Whatever it raises is the row's failure and no other row's; 1 when that may pass.
+
+        `doing`: begins the message of an error that is not of this project, "Converting".
+        """
+        try:
+            with sealed(f"{doing} row {row.row_number}"):
+                work()
+        except Media2DicomError as error:
+            return self.set_failure(row, error)
+        return 0
 
     def end_row(self, row: LedgerRow, status: Status, error: Media2DicomError, message: str) -> int:
         """Record how the row ended for now; 1 when that may pass, else 0."""
@@ -88,13 +98,28 @@ class Workbench:
         return int(error.transient)
 
 
-def unforeseen(row: LedgerRow, error: Exception) -> None:
-    """Log an error that nobody foresaw. No text: it may hold what the file or the PACS holds."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace is not None else "?"
-    LOGGER.error("Row %d: unforeseen %s in %s", row.row_number, type(error).__name__, place)
+def submitted(row: LedgerRow) -> Row:
+    """What the submitter wrote in an open row."""
+    if row.row is None:
+        raise ValueError("an open row was read from its manifest")
+    return row.row
+
+
+def status_of(error: Media2DicomError, *, in_doubt: bool, partly_stored: bool = False) -> Status:
+    """The status of a row that ends with this error.
+
+    In doubt, because an earlier send may have arrived, it stays so whatever fails now. REFUSED says that nothing of
+    the row was sent.
+    """
+    if isinstance(error, UploadConflict):
+        return Status.CONFLICT
+    if in_doubt:
+        return Status.UNCERTAIN
+    return Status.REFUSED if isinstance(error, RowRefused) and not partly_stored else Status.FAILED
+
+
+def duplicate_of(row_id: str) -> DuplicateRow:
+    return DuplicateRow(f"Row {row_id} files the same media into the same study.")
 
 
 def open_workbench(settings: Settings) -> Workbench:

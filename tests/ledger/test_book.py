@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from media2dicom.ledger import Entry, Ledger
+from media2dicom.errors import LedgerFailed
+from media2dicom.ledger import Entry, InstanceState, Ledger
 from media2dicom.ledger import tables as tables_module
 from media2dicom.ledger.tables import METADATA, make_engine
 from media2dicom.model import Instance, Outcome, Row, SourceStudy, Status
@@ -53,6 +54,14 @@ def begin(ledger: Ledger, *entries: Entry, run_id: str = "run") -> None:
     ledger.begin_run(run_id, Path("/lab/m.csv"), "0" * 64, "pacs", entries)
 
 
+def send(ledger: Ledger, key: str, *numbers: int) -> None:
+    """As the step does: SENDING first, then what each C-STORE came to. The content of each row is another one."""
+    row = next(row for run in ledger.runs() for row in ledger.rows(run.run_id, [key]))
+    assert ledger.mark_sending(row, "run", key, numbers or [0]) is None
+    for number in numbers or [0]:
+        ledger.record_attempt("run", key, number, None, None)
+
+
 def test_ledger_is_its_owners_alone(ledger: Ledger, tmp_path: Path) -> None:
     begin(ledger, entry(2))
     folder = tmp_path / "data"
@@ -70,7 +79,7 @@ def test_rows_come_back_as_they_went_in(ledger: Ledger) -> None:
 
 
 def test_run_begins_with_all_rows_or_none(ledger: Ledger) -> None:
-    with pytest.raises(sa.exc.IntegrityError):
+    with pytest.raises(LedgerFailed):
         begin(ledger, entry(2), replace(entry(3), row_key="key-2"))
     assert ledger.runs() == []
     assert ledger.unfinished_row_keys() == set()
@@ -79,11 +88,11 @@ def test_run_begins_with_all_rows_or_none(ledger: Ledger) -> None:
 def test_stored_row_never_reverts(ledger: Ledger) -> None:
     begin(ledger, entry(2))
     ledger.put_prepared("key-2", [instance(0)])
-    ledger.set_instances("key-2", {0: (Status.STORED, 0, "find")})
+    ledger.set_instances("key-2", {0: InstanceState(Status.STORED, 0, "find")})
     ledger.set_outcome("key-2", Outcome(Status.STORED), stored_run="run")
     ledger.set_outcome("key-2", Outcome(Status.FAILED, "x"))
-    ledger.mark_sending("key-2", [0])
-    ledger.set_instances("key-2", {0: (Status.FAILED, None, "")})
+    send(ledger, "key-2")
+    ledger.set_instances("key-2", {0: InstanceState(Status.FAILED)})
     ledger.put_prepared("key-2", [instance(0)])
     begin(ledger, entry(2), run_id="again")
     begin(ledger, entry(2, Outcome(Status.REFUSED, "x")), run_id="once more")
@@ -95,8 +104,8 @@ def test_stored_row_never_reverts(ledger: Ledger) -> None:
 def test_row_that_may_be_in_the_pacs_begins_uncertain(ledger: Ledger, state: Status) -> None:
     begin(ledger, entry(2))
     ledger.put_prepared("key-2", [instance(0), instance(1)])
-    ledger.mark_sending("key-2", [0])
-    ledger.set_instances("key-2", {0: (state, None, "")})
+    send(ledger, "key-2")
+    ledger.set_instances("key-2", {0: InstanceState(state)})
     begin(ledger, entry(2), run_id="again")
     assert ledger.rows("again")[0].status == Status.UNCERTAIN
     ledger.put_prepared("key-2", [instance(0), instance(1)])
@@ -109,12 +118,14 @@ def test_row_that_may_be_in_the_pacs_begins_uncertain(ledger: Ledger, state: Sta
 def test_row_that_surely_failed_begins_anew(ledger: Ledger) -> None:
     begin(ledger, entry(2))
     ledger.put_prepared("key-2", [instance(0)])
-    ledger.mark_sending("key-2", [0])
-    ledger.set_instances("key-2", {0: (Status.FAILED, 0xA700, "")})
-    ledger.set_outcome("key-2", Outcome(Status.FAILED, transient=True), identified_run="run", checked_run="run")
+    send(ledger, "key-2")
+    ledger.set_instances("key-2", {0: InstanceState(Status.FAILED, 0xA700)})
+    ledger.set_outcome(
+        "key-2", Outcome(Status.FAILED, transient=True), identified_run="run", prepared_run="run", checked_run="run"
+    )
     begin(ledger, entry(2))
     [row] = ledger.rows("run")
-    assert (row.status, row.identified_run, row.checked_run) == (Status.CHECKED, None, None)
+    assert (row.status, row.identified_run, row.prepared_run, row.checked_run) == (Status.CHECKED, None, None, None)
 
 
 def test_row_that_is_only_shown_is_not_open(ledger: Ledger) -> None:
@@ -129,9 +140,31 @@ def test_row_that_is_only_shown_is_not_open(ledger: Ledger) -> None:
 def test_instance_that_became_another_forgets_its_attempts(ledger: Ledger) -> None:
     begin(ledger, entry(2))
     ledger.put_prepared("key-2", [instance(0)])
-    ledger.mark_sending("key-2", [0])
+    send(ledger, "key-2")
     ledger.put_prepared("key-2", [instance(0, "2.25.9")])
     assert [(one.status, one.attempts) for one in ledger.rows("run")[0].instances] == [(Status.PREPARED, 0)]
+
+
+def test_marking_counts_the_row_and_an_attempt_its_instance(ledger: Ledger) -> None:
+    begin(ledger, entry(2))
+    ledger.put_prepared("key-2", [instance(0), instance(1)])
+    assert ledger.mark_sending(ledger.rows("run")[0], "run", "content", [0, 1]) is None
+    ledger.record_attempt("run", "key-2", 0, 0xA700, "store-failed-transient")
+    [row] = ledger.rows("run")
+    assert (row.attempts, [one.attempts for one in row.instances]) == (1, [1, 0])
+
+
+def test_of_two_prepared_rows_of_two_runs_only_the_first_to_send_may(ledger: Ledger) -> None:
+    found = []
+    for number, run_id in ((2, "one"), (3, "two")):
+        begin(ledger, entry(number), run_id=run_id)
+        ledger.put_prepared(f"key-{number}", [instance(0, f"2.25.{number}")])
+        found += ledger.rows(run_id)
+        assert ledger.claim_content(found[-1], run_id, "content") is None  # the second takes the first's claim
+    assert ledger.mark_sending(found[0], "one", "content", [0]) is None
+    assert ledger.mark_sending(found[1], "two", "content", [0]) == "r-2"
+    [second] = ledger.rows("two")
+    assert (second.status, second.instances[0].status) == (Status.PREPARED, Status.PREPARED)
 
 
 def test_sources_are_of_one_run_and_are_forgotten(ledger: Ledger, tmp_path: Path) -> None:
@@ -173,7 +206,7 @@ def test_writers_in_threads_wait_for_each_other_and_readers_do_not_wait(ledger: 
         try:
             ledger.put_prepared(key, [instance(0)])
             for _ in range(20):
-                ledger.mark_sending(key, [0])
+                send(ledger, key)
                 ledger.add_warnings("key-2", [key])
                 ledger.rows("run")
         except Exception as error:  # noqa: BLE001 - whatever it is, the test says it
@@ -229,9 +262,10 @@ def test_every_statement_is_postgresqls_too(ledger: Ledger) -> None:
     ledger.forget_sources("run")
     ledger.put_prepared("key-2", [instance(0), instance(1)])
     ledger.replace_instance("key-2", instance(0))
-    ledger.mark_sending("key-2", [0, 1])
+    send(ledger, "key-2", 0, 1)
+    ledger.mark_sending(replace(row, row_key="key-3"), "again", "key-2", [0])
     ledger.record_attempt("run", "key-2", 0, 0, None)
-    ledger.set_instances("key-2", {0: (Status.STORED, 0, "find")})
+    ledger.set_instances("key-2", {0: InstanceState(Status.STORED, 0, "find")})
     ledger.add_warnings("key-2", ["w"])
     ledger.counts("run")
     ledger.unfinished_row_keys()

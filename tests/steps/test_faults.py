@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import resource
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +17,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from media2dicom.model import Batch, Status
+from media2dicom.errors import Media2DicomError, OverUploadLimit, StoreFailed, UploadConflict
+from media2dicom.model import Batch, Instance, Status
+from media2dicom.pacs.store import SendResult, StoreSession
 from media2dicom.runs import begin_run, make_batches
 from media2dicom.settings import Settings
 from media2dicom.steps.check import check
@@ -23,7 +27,7 @@ from media2dicom.steps.convert import convert
 from media2dicom.steps.record import record
 from media2dicom.steps.retrieve import retrieve
 from media2dicom.steps.store import store
-from media2dicom.steps.workbench import Workbench
+from media2dicom.steps.workbench import Workbench, status_of
 from tests import peers, real_media
 from tests.steps import walking
 from tests.steps.walking import cells_of, do_steps, outcomes, png, stl, walk
@@ -456,3 +460,176 @@ def test_instance_over_the_warning_size_is_sent_with_a_warning(
         found = walk(bench, walking.manifest(lab, rows))
     assert outcomes(found) == [STORED] * 2
     assert [any("upload size warning of 1 MB" in warning for warning in row.warnings) for row in found] == [True, False]
+
+
+def test_earlier_files_are_not_sent_when_this_runs_conversion_failed(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
+) -> None:
+    sheet = walking.pictures(lab, study, 1)
+    observed.mood = answers(0xA700)
+    walk(bench, sheet)
+    begin_run(bench, sheet, None, "run")
+    batch = one_batch(bench)
+    retrieve(bench, batch)
+    shutil.rmtree(bench.settings.cache_dir / "sources")  # convert cannot tell whose the files are
+    assert convert(bench, batch) == 1
+    assert [check(bench, batch), store(bench, batch)] == [0, 0]
+    record(bench, batch)
+    assert outcomes(bench.ledger.rows("run")) == [("FAILED", "cache-failed")]
+    assert len(observed.received) == 1
+
+
+def test_accession_override_counts_at_the_second_look_too(
+    bench: Workbench, observed: walking.ObservedPacs, lab: Path
+) -> None:
+    study = walking.new_study(AccessionNumber="A")
+    study.add_new("AccessionNumber", "LO", "N" * 40)  # longer than SH may be
+    study["AccessionNumber"].VR = "SH"
+    observed.load(study)
+    cells = cells_of(study, media=png(lab / "a.png").name, accession_override="OURS")
+    sheet = walking.manifest(lab, [cells])
+    observed.mood = answers(0xA700)
+    assert outcomes(walk(bench, sheet)) == [("FAILED", "store-failed-transient")]
+    assert outcomes(walk(bench, sheet)) == [STORED]
+
+
+def in_doubt(bench: Workbench, observed: walking.ObservedPacs, sheet: Path) -> None:
+    """Walk the sheet: its rows end UNCERTAIN, because the PACS says success and does not have them."""
+    observed.mood = lambda _event: 0x0000
+    assert {status for status, _ in outcomes(walk(bench, sheet))} == {"UNCERTAIN"}
+    observed.mood = lambda _event: None
+
+
+def test_row_in_doubt_that_is_refused_stays_in_doubt_and_keeps_its_files(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
+) -> None:
+    sheet = walking.pictures(lab, study, 1)
+    in_doubt(bench, observed, sheet)
+    shutil.rmtree(bench.settings.cache_dir / "rows")
+    begin_run(bench, sheet, None, "run")
+    png(lab / "0.png", 99)
+    do_steps(bench, one_batch(bench))
+    [row] = bench.ledger.rows("run")
+    assert outcomes([row]) == [("UNCERTAIN", "media-changed")]
+    assert bench.ledger.unfinished_row_keys() == {row.row_key}
+
+
+def test_row_in_doubt_that_no_step_reached_is_told_why_and_what_next(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
+) -> None:
+    sheet = walking.pictures(lab, study, 1)
+    in_doubt(bench, observed, sheet)
+    begin_run(bench, sheet, None, "run")
+    record(bench, one_batch(bench))
+    [row] = bench.ledger.rows("run")
+    assert outcomes([row]) == [("UNCERTAIN", "unfinished")]
+    assert row.outcome.next_step
+
+
+@pytest.mark.parametrize(
+    ("error", "in_doubt", "partly_stored", "status"),
+    [
+        (OverUploadLimit("x"), False, False, Status.REFUSED),
+        (OverUploadLimit("x"), False, True, Status.FAILED),  # REFUSED says that nothing was sent
+        (OverUploadLimit("x"), True, False, Status.UNCERTAIN),
+        (StoreFailed("x"), False, False, Status.FAILED),
+        (UploadConflict("x"), True, True, Status.CONFLICT),
+    ],
+)
+def test_error_has_one_status_in_every_step(
+    error: Media2DicomError, in_doubt: bool, partly_stored: bool, status: Status
+) -> None:
+    assert status_of(error, in_doubt=in_doubt, partly_stored=partly_stored) == status
+
+
+# --- what nobody foresaw: a fault of the program cannot be made for real, so one is put in ----------------------------
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        ("media2dicom.steps.retrieve", "confirm_identity"),
+        ("media2dicom.steps.convert", "is_of"),
+        ("media2dicom.steps.check", "refuse_unfit"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [(KeyError("Roe^Jane"), ("FAILED", "unforeseen")), (OSError(5, "I/O error"), ("FAILED", "cache-failed"))],
+    ids=["fault", "disk"],
+)
+def test_unforeseen_error_of_one_row_leaves_the_other_rows_alone(
+    bench: Workbench,
+    observed: walking.ObservedPacs,
+    study: Dataset,
+    lab: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: str,
+    name: str,
+    error: Exception,
+    outcome: tuple[str, str],
+) -> None:
+    sheet = walking.pictures(lab, study, 2)
+    observed.mood = answers(0xA700, 0xA700)
+    walk(bench, sheet)  # so that there are prepared files to look at
+    plain, calls = getattr(importlib.import_module(owner), name), []
+
+    def failing(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise error
+        return plain(*arguments)
+
+    monkeypatch.setattr(f"{owner}.{name}", failing)
+    begin_run(bench, sheet, None, "run")
+    do_steps(bench, one_batch(bench))
+    found = bench.ledger.rows("run")
+    assert outcomes(found) == [outcome, STORED]
+    assert "Roe" not in found[0].outcome.message
+
+
+def test_program_fault_while_fetching_does_not_blame_the_study(
+    bench: Workbench, study: Dataset, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_arguments: Any) -> Any:
+        raise TypeError("Roe^Jane")
+
+    monkeypatch.setattr("media2dicom.steps.retrieve.retrieve_source", failing)
+    assert outcomes(walk(bench, walking.pictures(lab, study, 2))) == [("FAILED", "unforeseen")] * 2
+
+
+def test_unforeseen_error_of_a_send_is_a_question_to_the_pacs(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = StoreSession.send
+
+    def failing(session: StoreSession, instance: Instance) -> SendResult:
+        result = plain(session, instance)
+        if len(observed.received) == 2:
+            raise KeyError("after the send")
+        return result
+
+    sheet = walking.pictures(lab, study, 4)
+    monkeypatch.setattr(StoreSession, "send", failing)
+    begin_run(bench, sheet, None, "run")
+    do_steps(bench, one_batch(bench), tries=2)
+    assert outcomes(bench.ledger.rows("run")) == [STORED] * 4
+    assert len(observed.received) == len(observed.held()) == 4
+
+
+def test_damaged_prepared_file_is_told_as_unreadable(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
+) -> None:
+    begin_run(bench, walking.pictures(lab, study, 1), None, "run")
+    batch = one_batch(bench)
+    retrieve(bench, batch)
+    convert(bench, batch)
+    path = bench.ledger.rows("run")[0].instances[0].instance.path
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"\x10\x00\x20\x00LO", b"\x10\x00\x20\x00FD", 1))  # Patient ID as numbers
+    assert path.read_bytes() != whole
+    check(bench, batch)
+    store(bench, batch)
+    [row] = bench.ledger.rows("run")
+    assert outcomes([row]) == [("FAILED", "cache-failed")]
+    assert observed.received == []
