@@ -1,20 +1,29 @@
-"""Is it there? C-FIND by SOP Instance UID, and storage commitment before it where the server has it.
+"""Is it there? C-FIND by SOP Instance UID.
 
-What follows from a verdict (STORED, send again, CONFLICT) is the caller's.
+Storage commitment is in commitment.py; what follows from a verdict (STORED, send again, CONFLICT) is the caller's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import StrEnum
 
 from pynetdicom.association import Association
 
-from media2dicom.errors import CellRefused, PacsError, QueryFailed, SeveralStudies, StudyNotFound
+from media2dicom.errors import (
+    CacheFailed,
+    CellRefused,
+    PacsError,
+    QueryFailed,
+    SeveralStudies,
+    StudyNotFound,
+    Unforeseen,
+    sealed,
+)
 from media2dicom.model import Instance
-from media2dicom.pacs import commitment
 from media2dicom.pacs.query import InstanceMatch, find_images, find_sop_instance, find_study, query_association
-from media2dicom.settings import Server, Settings, Verify
+from media2dicom.settings import Server, Settings
 
 
 class Verdict(StrEnum):
@@ -25,29 +34,21 @@ class Verdict(StrEnum):
 
 
 def verify(server: Server, settings: Settings, instances: Iterable[Instance], *, patient_id: str) -> dict[str, Verdict]:
-    """A verdict for each SOP Instance UID. Never raises for what the network or the PACS does.
-
-    With `server.verify` "commitment" the PACS is asked to commit first and its refusals count; FOUND always needs
-    the C-FIND, because a commitment does not say under which patient the instance is.
-    """
+    """A verdict for each SOP Instance UID. Never raises for what the network or the PACS does."""
     instances = list(instances)
     verdicts = {instance.sop_instance_uid: Verdict.UNKNOWN for instance in instances}
-    refused: frozenset[str] = frozenset()
-    if server.verify is Verify.COMMITMENT and instances:
-        refused = commitment.request(server, settings, instances).failed
     remaining = instances
     for _ in range(2):  # once more when the association was lost under the questions
         try:
             with query_association(server, settings) as association:
                 for instance in list(remaining):
-                    verdicts[instance.sop_instance_uid] = _ask(association, instance, patient_id)
+                    # An answer that nobody foresaw leaves its own instance UNKNOWN, and is no reason to ask again.
+                    with suppress(Unforeseen, CacheFailed), sealed("Asking for an instance"):
+                        verdicts[instance.sop_instance_uid] = _ask(association, instance, patient_id)
                     remaining = [other for other in remaining if other is not instance]
         except PacsError:
             continue
         break
-    for uid in refused:
-        if verdicts.get(uid) is Verdict.FOUND:
-            verdicts[uid] = Verdict.UNKNOWN  # two answers that contradict each other prove nothing
     return verdicts
 
 
