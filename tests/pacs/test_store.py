@@ -27,6 +27,7 @@ from media2dicom.errors import (
     StoreUncertain,
 )
 from media2dicom.pacs import commitment
+from media2dicom.pacs.query import find_sop_instance
 from media2dicom.pacs.store import StoreSession
 from media2dicom.pacs.verify import Verdict, verify
 from media2dicom.settings import Settings, Timeouts
@@ -384,6 +385,26 @@ def test_pacs_that_cannot_be_asked_gives_unknown(tmp_path: Path) -> None:
     nobody = peers.Peer("nobody", peers.free_port(), "PACS", peers.free_port())
     verdicts = verify(nobody.server(), nobody.settings(tmp_path), [instance], patient_id="P")
     assert verdicts == {instance.sop_instance_uid: Verdict.UNKNOWN}
+
+
+def test_answer_that_nobody_foresaw_leaves_only_its_own_instance_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def failing(association: Any, uid: str) -> Any:
+        asked.append(uid)
+        if len(asked) == 1:
+            raise KeyError("Roe^Jane")
+        return find_sop_instance(association, uid)
+
+    monkeypatch.setattr("media2dicom.pacs.verify.find_sop_instance", failing)
+    with peers.PACS["demo"](tmp_path / "demo") as peer:
+        there = [studies.image(PatientID="P") for _ in range(2)]
+        peer.load(there)
+        instances = [studies.prepared(one, tmp_path) for one in there]
+        verdicts = verify(peer.server(), peer.settings(tmp_path), instances, patient_id="P")
+    assert list(verdicts.values()) == [Verdict.UNKNOWN, Verdict.FOUND]
 
 
 def test_commitment_tells_what_the_pacs_has_and_has_not(pacs: peers.Peer, settings: Settings, tmp_path: Path) -> None:
