@@ -13,7 +13,6 @@ from pathlib import Path
 class Status(StrEnum):
     """Where a row is on its way. The ledger keeps it; the result workbook shows it."""
 
-    READ = "READ"
     CHECKED = "CHECKED"
     IDENTIFIED = "IDENTIFIED"
     PREPARED = "PREPARED"

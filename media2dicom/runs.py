@@ -290,7 +290,7 @@ def summarise(bench: Workbench, run_id: str, manifest: Path, results: Path | Non
     return Summary(run_id, manifest, len(rows), dict(causes), before, results)
 
 
-_UNDER_WAY = frozenset({Status.READ, Status.CHECKED, Status.IDENTIFIED, Status.PREPARED, Status.SENDING})
+_UNDER_WAY = frozenset({Status.CHECKED, Status.IDENTIFIED, Status.PREPARED, Status.SENDING})
 
 
 def explanation(row: LedgerRow, run_id: str) -> tuple[str, str]:
