@@ -56,7 +56,7 @@ def _confirm(bench: Workbench, run_id: str, study_key: str, header: Dataset, row
 
 
 def _header(bench: Workbench, run_id: str, study_key: str, row: LedgerRow) -> Dataset:
-    with bench.study_locks[f"{run_id}/{study_key}"]:
+    with bench.locks[f"{run_id}/{study_key}"]:
         source = bench.ledger.source(run_id, study_key)
         if source is None:
             with bench.server_slots[row.destination]:

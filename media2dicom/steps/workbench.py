@@ -18,8 +18,8 @@ from media2dicom.settings import Settings
 LOGGER = logging.getLogger("media2dicom")
 
 
-class StudyLocks:
-    """A lock per study, so that rows of one study, in whatever thread, fetch its header once."""
+class Locks:
+    """A lock per name: rows of one study, in whatever thread, fetch its header once."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -53,19 +53,20 @@ class Workbench:
     settings: Settings
     ledger: Ledger
     cache: Cache
-    study_locks: StudyLocks = field(default_factory=StudyLocks)
+    locks: Locks = field(default_factory=Locks)
+    server_slots: ServerSlots = field(init=False)  # made at once: threads share them
 
-    @cached_property
-    def server_slots(self) -> ServerSlots:
-        return ServerSlots(self.settings)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "server_slots", ServerSlots(self.settings))
 
     @cached_property
     def installation_id(self) -> str:
         """Device Serial Number (0018,1000): a random name of this installation, made once."""
         path = self.settings.data_dir / "installation-id"
-        if not path.is_file():
-            with atomic_write(path) as file:
-                file.write(uuid.uuid4().hex[:16].encode())
+        with self.locks["installation-id"]:
+            if not path.is_file():
+                with atomic_write(path) as file:
+                    file.write(uuid.uuid4().hex[:16].encode())
         return path.read_text(encoding="ascii").strip()
 
     def open_rows(self, batch: Batch) -> list[LedgerRow]:
