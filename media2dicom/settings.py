@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from media2dicom.errors import ServerUnknown, SettingsError
@@ -117,6 +118,39 @@ class Retries(_Strict):
     delay_s: Annotated[float, Field(ge=0)] = 5
 
 
+def _cron(value: str) -> str:
+    if len(value.split()) != 5:  # what is in them is the scheduler's matter (flows/serving.py)
+        raise ValueError('give five fields of cron, such as "0 2 * * *" for two at night')
+    return value
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError('give a time zone of the IANA data base, such as "Europe/Berlin"') from None
+    return value
+
+
+class Dashboard(_Strict):
+    """Where `media2dicom up` shows the dashboard."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 4200
+    auth: SecretStr | None = None  # "user:password"; demanded when others can reach the host
+
+
+class Nightly(_Strict):
+    """The scheduled run over the inbox."""
+
+    cron: Annotated[str, AfterValidator(_cron)] = "0 2 * * *"
+    timezone: Annotated[str, AfterValidator(_time_zone)] | None = None  # None: the machine's own
+    window_hours: Annotated[float, Field(gt=0, le=24)] = 6  # afterwards nothing is begun; the next night goes on
+    quiet_s: Annotated[float, Field(ge=0)] = 60  # a manifest younger than this may still be being written
+    carry_over_days: Annotated[int, Field(ge=0)] = 7  # how long what failed transiently is tried again
+    notify: tuple[str, ...] = ()  # Prefect blocks ("slack-webhook/morning") or Apprise URLs ("mailtos://...")
+
+
 class Settings(BaseSettings):
     """Everything that can be configured, with its default."""
 
@@ -130,6 +164,7 @@ class Settings(BaseSettings):
     servers: dict[str, Server] = Field(default_factory=dict)
     cache_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir(APP_NAME, appauthor=False)))
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir(APP_NAME, appauthor=False)))
+    inbox_dir: Path | None = None  # None: data_dir/inbox
     ledger_url: str | None = None  # an SQLAlchemy URL; None: SQLite in data_dir
     upload_size_warning_mb: Annotated[int, Field(ge=1, le=UPLOAD_LIMIT_MB)] = 256
     media_roots: tuple[Path, ...] = ()  # beside the manifest's own folder
@@ -138,6 +173,10 @@ class Settings(BaseSettings):
     max_video_frames: Annotated[int, Field(ge=1)] = 20_000  # of one row
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95  # where the project itself encodes baseline JPEG
     parallel_batches: Annotated[int, Field(ge=1, le=64)] = 4  # of one run
+    rows_per_run: Annotated[int, Field(ge=1, le=10_000)] = 2000  # a larger manifest is cut into several runs
+    parallel_runs: Annotated[int, Field(ge=1, le=64)] = 2  # of one large manifest, on whatever workers there are
+    dashboard: Dashboard = Dashboard()
+    nightly: Nightly = Nightly()
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
 
@@ -164,6 +203,11 @@ class Settings(BaseSettings):
             known = ", ".join(sorted(self.servers)) or "none is configured"
             raise ServerUnknown(f"There is no server named {name!r} (known: {known}).")
         return name, self.servers[name]
+
+    @property
+    def inbox(self) -> Path:
+        """Where manifests are dropped for the nightly run."""
+        return self.inbox_dir or self.data_dir / "inbox"
 
     @property
     def ledger_location(self) -> str:
@@ -236,7 +280,7 @@ def _resolve_paths(values: dict[str, Any], base: Path) -> None:
         if isinstance(table.get(key), str):
             table[key] = base / Path(table[key]).expanduser()
 
-    for key in ("cache_dir", "data_dir"):
+    for key in ("cache_dir", "data_dir", "inbox_dir"):
         resolve(values, key)
     if isinstance(values.get("media_roots"), list):
         values["media_roots"] = [
