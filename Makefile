@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+PEERS  := orthanc dcmtk postgresql chromium chromium-driver
 
 .PHONY: demo test lint lock peers clean
 
@@ -17,12 +18,13 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The peers that the tests send to. Without apt or the rights for it they stay away, and their tests are skipped.
+# What the tests talk to: PACS servers, PostgreSQL for the ledger, a browser for the dashboard. Without apt or the rights for it they stay away, and their tests are skipped.
 peers:
-	@command -v Orthanc >/dev/null && command -v dcmqrscp >/dev/null || \
+	@command -v Orthanc >/dev/null && command -v dcmqrscp >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && \
+	command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends orthanc dcmtk; \
-	else echo "Orthanc or DCMTK is missing: apt-get install orthanc dcmtk runs the tests against them, too."; fi
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $(PEERS); \
+	else echo "Not every peer is here: apt-get install $(PEERS) runs the tests against them, too."; fi
 
 # --no-deps: the lock files are complete, and old versions of pip cannot resolve extras with hashes.
 $(VENV)/bin/pip:
@@ -42,7 +44,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 lock:
 	uv pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header -q -o requirements.lock
-	uv pip compile pyproject.toml --extra dev -c requirements.lock --python-version 3.11 --universal --generate-hashes \
+	uv pip compile pyproject.toml --extra dev --extra cluster -c requirements.lock --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header -q -o requirements-dev.lock
 
 clean:
