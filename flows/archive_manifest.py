@@ -14,8 +14,6 @@ from prefect.states import Completed, Failed
 from media2dicom.errors import sealed
 from media2dicom.model import Batch
 from media2dicom.runs import (
-    Selection,
-    Summary,
     begin_retry,
     begin_run,
     finish_run,
@@ -23,7 +21,9 @@ from media2dicom.runs import (
     manifest_lock,
     refuse_unreachable_servers,
 )
+from media2dicom.selection import Selection
 from media2dicom.steps.workbench import Workbench
+from media2dicom.summary import Summary
 from tasks.check import check
 from tasks.convert import convert
 from tasks.echo import echo

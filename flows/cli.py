@@ -17,7 +17,7 @@ from media2dicom.errors import Media2DicomError
 from media2dicom.settings import load_settings
 
 if TYPE_CHECKING:
-    from media2dicom.runs import Selection
+    from media2dicom.selection import Selection
 
 app = typer.Typer(
     name="media2dicom",
@@ -97,14 +97,14 @@ def retry(
 ) -> None:
     """Take up what a manifest's last run left, from the prepared files."""
     from media2dicom.model import Status
-    from media2dicom.runs import Selection
+    from media2dicom.selection import Selection
 
     console = console_for(json)
     if status is not None and status.upper() not in Status.__members__:
         known = ", ".join(one.lower() for one in Status)
         console.print(f"--status {status}: there is no such status; known: {known}.", markup=False)
         raise typer.Exit(Exit.MANIFEST)
-    selection = Selection(Status(status.upper()) if status else None, cause)
+    selection = Selection(Status(status.upper()) if status else None, (cause,) if cause else ())
     raise typer.Exit(_archive(manifest, None, results, selection, json=json))
 
 
@@ -142,8 +142,9 @@ def status(
     """The ledger's view: how the rows of a manifest stand, or all runs."""
     from flows.screens import show_rows, show_runs, show_summary
     from flows.views import run_json, runs_json
-    from media2dicom.runs import last_run, summarise
+    from media2dicom.runs import last_run
     from media2dicom.steps.workbench import open_workbench
+    from media2dicom.summary import summarise
 
     console = console_for(json)
     with exits(console, json=json):

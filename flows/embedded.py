@@ -26,9 +26,11 @@ from media2dicom.errors import (
 )
 from media2dicom.ledger import LedgerRow
 from media2dicom.model import Status
-from media2dicom.runs import Selection, Summary, last_run, manifest_lock, refuse_results_path, summarise
+from media2dicom.runs import last_run, manifest_lock, refuse_results_path
+from media2dicom.selection import Selection
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import open_workbench
+from media2dicom.summary import Summary, summarise
 
 _DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -16,7 +16,7 @@ from media2dicom.ledger import Ledger, LedgerRow, Run
 from media2dicom.manifest.report import Severity
 from media2dicom.model import Status
 from media2dicom.planning import Plan
-from media2dicom.runs import Summary, explanation
+from media2dicom.summary import Summary, explanation
 
 _STYLES = {
     Status.STORED: "green",

@@ -7,7 +7,7 @@ from typing import Any
 from media2dicom.ledger import Ledger, LedgerRow, Run
 from media2dicom.manifest.report import Problem
 from media2dicom.planning import Plan
-from media2dicom.runs import Summary, result_columns
+from media2dicom.summary import Summary, result_columns
 
 
 def run_json(rows: list[LedgerRow], summary: Summary) -> dict[str, Any]:

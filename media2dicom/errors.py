@@ -78,6 +78,11 @@ class ManifestUnusable(Media2DicomError):
     default_next_step = "Correct the manifest and submit it again."
 
 
+class SelectionUnclear(Media2DicomError):
+    code = "selection-unclear"
+    default_next_step = 'Give row numbers as the spreadsheet shows them, such as "5, 8-12".'
+
+
 class AlreadyRunning(Media2DicomError):
     code = "already-running"
     default_next_step = "Wait until the other run of this manifest ends."

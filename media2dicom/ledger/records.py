@@ -70,9 +70,13 @@ class LedgerRow:
     @property
     def is_open(self) -> bool:
         """Whether work on this row may still succeed in this run."""
-        if not self.taken or self.row is None or self.status in SETTLED:
-            return False
-        return self.status != Status.FAILED or self.outcome.transient
+        return self.taken and self.may_pass
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the row may be stored when it is tried again with nothing changed, in whatever run."""
+        settled = self.row is None or self.status in SETTLED
+        return not settled and (self.status != Status.FAILED or self.outcome.transient)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
 from media2dicom.model import Status
-from media2dicom.runs import Selection, default_results_path
+from media2dicom.runs import default_results_path
+from media2dicom.selection import Selection
 from media2dicom.settings import load_settings
 from tests import archive as sheets
 from tests import peers

@@ -11,9 +11,9 @@ import pytest
 from pydicom.dataset import Dataset
 
 from media2dicom.model import Status
-from media2dicom.runs import result_columns
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench
+from media2dicom.summary import result_columns
 from tests import peers
 from tests.pacs import studies
 from tests.steps import walking

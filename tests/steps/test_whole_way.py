@@ -13,9 +13,11 @@ from pydicom.dataset import Dataset
 
 from media2dicom.errors import AlreadyRunning, ManifestUnusable
 from media2dicom.model import Status
-from media2dicom.runs import Selection, default_results_path, manifest_lock, result_columns, summarise
+from media2dicom.runs import default_results_path, manifest_lock
+from media2dicom.selection import Selection
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench
+from media2dicom.summary import result_columns, summarise
 from tests import peers, real_media
 from tests.steps import walking
 from tests.steps.walking import cells_of, outcomes, png, stl, walk
@@ -238,7 +240,7 @@ def test_retry_of_one_cause_leaves_the_other_rows_alone(
     observed.mood = lambda _event: next(answers) or None
     assert [code for _, code in outcomes(walk(bench, sheet))] == ["store-failed-transient", "store-failed", None]
     observed.mood = lambda _event: None
-    found = walk(bench, sheet, retry=Selection(Status.FAILED, "store-failed"))
+    found = walk(bench, sheet, retry=Selection(Status.FAILED, ("store-failed",)))
     assert outcomes(found) == [("FAILED", "store-failed-transient"), STORED, STORED]
     assert len(observed.received) == 4
     assert outcomes(walk(bench, sheet, retry=Selection(Status.FAILED))) == [STORED] * 3

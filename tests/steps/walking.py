@@ -16,7 +16,6 @@ from media2dicom.ledger import LedgerRow
 from media2dicom.model import Batch
 from media2dicom.pacs.demo import DemoPacs
 from media2dicom.runs import (
-    Selection,
     begin_retry,
     begin_run,
     finish_run,
@@ -24,6 +23,7 @@ from media2dicom.runs import (
     manifest_lock,
     refuse_unreachable_servers,
 )
+from media2dicom.selection import Selection
 from media2dicom.settings import Settings
 from media2dicom.steps.check import check
 from media2dicom.steps.convert import convert
