@@ -1,26 +1,24 @@
-"""All reads and writes of the ledger, each one transaction."""
+"""The ledger's rows and their instances: what is prepared, what was sent, how each stands. Each call is a transaction.
+
+Runs are in `run_book.py`; how a transaction is begun is in `transactions.py`.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from media2dicom.errors import LedgerFailed
 from media2dicom.ledger.claims import claim
-from media2dicom.ledger.entering import enter_rows
 from media2dicom.ledger.records import (
     SETTLED,
-    Entry,
     InstanceState,
     LedgerInstance,
     LedgerRow,
-    Run,
+    Numbers,
     chunks,
     instance_values,
     ledger_instance,
@@ -28,98 +26,29 @@ from media2dicom.ledger.records import (
     now,
     outcome_values,
 )
-from media2dicom.ledger.tables import ATTEMPTS, INSTANCES, METADATA, ROWS, RUN_ROWS, RUNS, SOURCES, make_engine, writing
-from media2dicom.model import Instance, Outcome, SourceStudy, Status
+from media2dicom.ledger.run_book import RunBook
+from media2dicom.ledger.tables import ATTEMPTS, INSTANCES, ROWS, RUN_ROWS, of_run
+from media2dicom.model import Instance, Outcome, Status
 
 
-@contextmanager
-def _told_as_ours() -> Iterator[None]:
-    try:
-        yield
-    except sa.exc.DBAPIError as error:
-        raise LedgerFailed(f"The ledger could not be used ({type(error.orig).__name__}).") from None
-
-
-class Ledger:
+class Ledger(RunBook):
     """All reads and writes. Safe to use from several threads and processes."""
-
-    def __init__(self, url: str) -> None:
-        self._engine = make_engine(url)
-        self._writer = writing(self._engine)
-        METADATA.create_all(self._writer)
-
-    def close(self) -> None:
-        self._engine.dispose()
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        """A transaction that writes: one at a time, the others wait. Raises LedgerFailed."""
-        with _told_as_ours(), self._writer.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        """A transaction that reads, and waits for nobody. Raises LedgerFailed."""
-        with _told_as_ours(), self._engine.connect() as connection:
-            yield connection
-
-    # --- runs ---------------------------------------------------------------------------------------------------
-
-    def begin_run(
-        self, run_id: str, manifest: Path, manifest_sha256: str, server: str | None, entries: Iterable[Entry]
-    ) -> None:
-        """Record every row, all or none, before any work. A row known from before keeps what was done for it."""
-        with self._write() as connection:
-            for table in (RUNS, RUN_ROWS, SOURCES):
-                connection.execute(table.delete().where(table.c.run_id == run_id))
-            connection.execute(
-                RUNS.insert().values(
-                    run_id=run_id,
-                    manifest=str(manifest),
-                    manifest_sha256=manifest_sha256,
-                    server=server,
-                    started_at=now(timespec="microseconds"),  # tells runs apart
-                )
-            )
-            enter_rows(connection, run_id, list(entries))
-
-    def finish_run(self, run_id: str, results: Path | None) -> None:
-        with self._write() as connection:
-            connection.execute(
-                RUNS.update()
-                .where(RUNS.c.run_id == run_id)
-                .values(finished_at=now(timespec="microseconds"), results=str(results) if results else None)
-            )
-
-    def runs(self, manifest: Path | None = None) -> list[Run]:
-        """The runs, of one manifest or all, latest first."""
-        query = RUNS.select().order_by(RUNS.c.started_at.desc())
-        if manifest is not None:
-            query = query.where(RUNS.c.manifest == str(manifest))
-        with self._read() as connection:
-            return [
-                Run(
-                    run_id=found["run_id"],
-                    manifest=Path(found["manifest"]),
-                    manifest_sha256=found["manifest_sha256"],
-                    server=found["server"],
-                    started_at=found["started_at"],
-                    finished_at=found["finished_at"],
-                    results=Path(found["results"]) if found["results"] else None,
-                )
-                for found in connection.execute(query).mappings()
-            ]
 
     # --- rows ---------------------------------------------------------------------------------------------------
 
     def rows(
-        self, run_id: str, row_keys: Collection[str] | None = None, *, with_instances: bool = True
+        self,
+        run_id: str,
+        row_keys: Collection[str] | None = None,
+        *,
+        numbers: Numbers | None = None,
+        with_instances: bool = True,
     ) -> list[LedgerRow]:
-        """The run's rows in the order of the sheet, all or those of `row_keys`."""
+        """The run's rows in the order of the sheet, all or those of `row_keys` and of the range `numbers`."""
         query = (
             sa.select(ROWS, RUN_ROWS.c.row_number, RUN_ROWS.c.taken)
             .join(RUN_ROWS, RUN_ROWS.c.row_key == ROWS.c.row_key)
-            .where(RUN_ROWS.c.run_id == run_id)
+            .where(of_run(run_id, numbers))
         )
         with self._read() as connection:
             if row_keys is None:
@@ -162,12 +91,12 @@ class Ledger:
             if merged != known:
                 connection.execute(ROWS.update().where(where).values(warnings=json.dumps(merged)))
 
-    def counts(self, run_id: str) -> dict[Status, int]:
-        """Rows by status."""
+    def counts(self, run_id: str, numbers: Numbers | None = None) -> dict[Status, int]:
+        """The run's rows (of that range) by status."""
         query = (
             sa.select(ROWS.c.status, sa.func.count())
             .join(RUN_ROWS, RUN_ROWS.c.row_key == ROWS.c.row_key)
-            .where(RUN_ROWS.c.run_id == run_id)
+            .where(of_run(run_id, numbers))
             .group_by(ROWS.c.status)
         )
         with self._read() as connection:
@@ -183,34 +112,6 @@ class Ledger:
         """Claim the content for this row; the row ID of the row that files it already, or None when it is ours."""
         with self._write() as connection:
             return claim(connection, row, run_id, content_key)
-
-    # --- source studies -----------------------------------------------------------------------------------------
-
-    def source(self, run_id: str, study_key: str) -> SourceStudy | None:
-        query = SOURCES.select().where(SOURCES.c.run_id == run_id, SOURCES.c.study_key == study_key)
-        with self._read() as connection:
-            found = connection.execute(query).mappings().first()
-        if found is None or not Path(found["header_path"]).is_file():
-            return None
-        return SourceStudy(found["study_instance_uid"], Path(found["header_path"]), found["image_modality"])
-
-    def put_source(self, run_id: str, study_key: str, source: SourceStudy) -> None:
-        with self._write() as connection:
-            where = sa.and_(SOURCES.c.run_id == run_id, SOURCES.c.study_key == study_key)
-            connection.execute(SOURCES.delete().where(where))
-            connection.execute(
-                SOURCES.insert().values(
-                    run_id=run_id,
-                    study_key=study_key,
-                    study_instance_uid=source.study_instance_uid,
-                    header_path=str(source.header_path),
-                    image_modality=source.image_modality,
-                )
-            )
-
-    def forget_sources(self, run_id: str) -> None:
-        with self._write() as connection:
-            connection.execute(SOURCES.delete().where(SOURCES.c.run_id == run_id))
 
     # --- instances ----------------------------------------------------------------------------------------------
 

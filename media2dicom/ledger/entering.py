@@ -13,12 +13,18 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from media2dicom.ledger.records import ROW_JSON, Entry, chunks, now, outcome_values
-from media2dicom.ledger.tables import INSTANCES, ROWS, RUN_ROWS
+from media2dicom.ledger.records import ROW_JSON, Entry, Numbers, chunks, now, outcome_values
+from media2dicom.ledger.tables import INSTANCES, ROWS, RUN_ROWS, of_run
 from media2dicom.model import Outcome, Status
 
 # An instance in one of these states is, or may be, in the PACS.
 MAYBE_THERE: Final = (Status.SENDING, Status.UNCERTAIN, Status.STORED, Status.CONFLICT)
+_SENT_BEFORE: Final = Outcome(Status.UNCERTAIN, message="Sent before; the PACS is asked first.")
+# Who the patient is and what is prepared is looked at again, whatever an earlier try found.
+_FORGOTTEN: Final = {"study_key": None, "identified_run": None, "prepared_run": None, "checked_run": None}
+_SOMETHING_MAYBE_THERE: Final = sa.exists().where(
+    INSTANCES.c.row_key == ROWS.c.row_key, INSTANCES.c.status.in_(MAYBE_THERE)
+)
 
 
 def enter_rows(connection: Connection, run_id: str, entries: Sequence[Entry]) -> None:
@@ -43,12 +49,22 @@ def enter_rows(connection: Connection, run_id: str, entries: Sequence[Entry]) ->
     )
 
 
+def begin_again(connection: Connection, run_id: str, numbers: Numbers | None) -> None:
+    """Rows that the run took and that are not done stand at the beginning again."""
+    taken = sa.select(RUN_ROWS.c.row_key).where(of_run(run_id, numbers), RUN_ROWS.c.taken)
+    again = ROWS.update().where(
+        ROWS.c.row_key.in_(taken), ROWS.c.row.is_not(None), ROWS.c.status.not_in((Status.STORED, Status.SKIPPED))
+    )
+    sent_before = sa.or_(_SOMETHING_MAYBE_THERE, ROWS.c.status.in_(MAYBE_THERE))
+    for condition, outcome in ((sa.not_(sent_before), Outcome(Status.CHECKED)), (sent_before, _SENT_BEFORE)):
+        connection.execute(again.where(condition).values(**outcome_values(outcome), **_FORGOTTEN, finished_at=None))
+
+
 def _known(connection: Connection, row_keys: Sequence[str]) -> dict[str, tuple[Status, bool]]:
     """Known rows: their status, and whether something of them may be in the PACS."""
     found: dict[str, tuple[Status, bool]] = {}
-    maybe = sa.exists().where(INSTANCES.c.row_key == ROWS.c.row_key, INSTANCES.c.status.in_(MAYBE_THERE))
     for chunk in chunks(row_keys):
-        query = sa.select(ROWS.c.row_key, ROWS.c.status, maybe).where(ROWS.c.row_key.in_(chunk))
+        query = sa.select(ROWS.c.row_key, ROWS.c.status, _SOMETHING_MAYBE_THERE).where(ROWS.c.row_key.in_(chunk))
         found.update({key: (Status(status), bool(there)) for key, status, there in connection.execute(query)})
     return found
 
@@ -75,16 +91,12 @@ class _Changes:
             return
         outcome = entry.outcome
         if known is not None and outcome.status == Status.CHECKED and (known[1] or known[0] in MAYBE_THERE):
-            outcome = Outcome(Status.UNCERTAIN, message="Sent before; the PACS is asked first.")
+            outcome = _SENT_BEFORE
         values = {
             **submitted,
             **outcome_values(outcome),
             "warnings": json.dumps(entry.warnings),
-            # Who the patient is and what is prepared is looked at again, whatever an earlier try found.
-            "study_key": None,
-            "identified_run": None,
-            "prepared_run": None,
-            "checked_run": None,
+            **_FORGOTTEN,
             "finished_at": None if outcome.status in {Status.CHECKED, Status.UNCERTAIN} else now(),
         }
         if known is None:

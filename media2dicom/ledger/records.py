@@ -15,6 +15,7 @@ from sqlalchemy.engine import RowMapping
 from media2dicom.model import Instance, Outcome, Row, Status
 
 ROW_JSON: Final = TypeAdapter(Row)
+Numbers = tuple[int, int]  # a range of row numbers of the sheet: first and last, both inclusive
 SETTLED: Final = frozenset({Status.STORED, Status.REFUSED, Status.CONFLICT, Status.SKIPPED})
 
 Key = TypeVar("Key", str, int)
@@ -102,6 +103,7 @@ class Run:
     started_at: str
     finished_at: str | None
     results: Path | None
+    approval_asked_at: str | None = None
 
 
 def outcome_values(outcome: Outcome) -> dict[str, object]:

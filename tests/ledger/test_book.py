@@ -17,7 +17,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from media2dicom.errors import LedgerFailed
 from media2dicom.ledger import Entry, InstanceState, Ledger
 from media2dicom.ledger import tables as tables_module
-from media2dicom.ledger.tables import METADATA, make_engine
+from media2dicom.ledger.engine import make_engine
+from media2dicom.ledger.tables import METADATA
 from media2dicom.model import Instance, Outcome, Row, SourceStudy, Status
 from media2dicom.settings import Settings
 

@@ -1,0 +1,129 @@
+"""Runs and what belongs to one run alone: its rows' numbers, its source studies, whether approval was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
+
+from media2dicom.ledger.entering import begin_again, enter_rows
+from media2dicom.ledger.records import Entry, Numbers, Run, now
+from media2dicom.ledger.tables import RUN_ROWS, RUNS, SOURCES
+from media2dicom.ledger.transactions import Transactions
+from media2dicom.model import SourceStudy
+
+
+class RunBook(Transactions):
+    """The runs. A run that is begun again, with the same ID, is the same run."""
+
+    def begin_run(
+        self, run_id: str, manifest: Path, manifest_sha256: str, server: str | None, entries: Iterable[Entry]
+    ) -> None:
+        """Record every row, all or none, before any work. A row known from before keeps what was done for it.
+
+        Begun again over the same content of the manifest, a run keeps that approval was asked for.
+        """
+        with self._write() as connection:
+            asked = sa.select(RUNS.c.approval_asked_at).where(
+                RUNS.c.run_id == run_id, RUNS.c.manifest_sha256 == manifest_sha256
+            )
+            approval_asked_at = connection.execute(asked).scalar()
+            for table in (RUNS, RUN_ROWS, SOURCES):
+                connection.execute(table.delete().where(table.c.run_id == run_id))
+            connection.execute(
+                RUNS.insert().values(
+                    run_id=run_id,
+                    manifest=str(manifest),
+                    manifest_sha256=manifest_sha256,
+                    server=server,
+                    started_at=now(timespec="microseconds"),  # tells runs apart
+                    approval_asked_at=approval_asked_at,
+                )
+            )
+            enter_rows(connection, run_id, list(entries))
+
+    def begin_rows_again(self, run_id: str, numbers: Numbers | None = None) -> None:
+        """Have another try at the run's rows (of that range) that it took and are not done, as a new run would.
+
+        What is STORED or SKIPPED stays; what may be in the PACS becomes UNCERTAIN, the rest CHECKED.
+        """
+        with self._write() as connection:
+            begin_again(connection, run_id, numbers)
+
+    def finish_run(self, run_id: str, results: Path | None) -> None:
+        self._set(run_id, finished_at=now(timespec="microseconds"), results=str(results) if results else None)
+
+    def reopen_run(self, run_id: str) -> None:
+        """The run goes on: it has not finished."""
+        self._set(run_id, finished_at=None)
+
+    def set_approval_asked(self, run_id: str, when: str | None) -> None:
+        """When the run asked whether to go on (ISO 8601); None: it did not, or asks anew."""
+        self._set(run_id, approval_asked_at=when)
+
+    def _set(self, run_id: str, **values: object) -> None:
+        with self._write() as connection:
+            connection.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(**values))
+
+    def move_manifest(self, old: Path, new: Path) -> None:
+        """The manifest has another path now: its runs follow. Both as they were given to `begin_run`: absolute."""
+        with self._write() as connection:
+            connection.execute(RUNS.update().where(RUNS.c.manifest == str(old)).values(manifest=str(new)))
+
+    def run(self, run_id: str) -> Run | None:
+        with self._read() as connection:
+            found = connection.execute(RUNS.select().where(RUNS.c.run_id == run_id)).mappings().first()
+        return _run(found) if found is not None else None
+
+    def runs(self, manifest: Path | None = None, *, unfinished: bool = False, limit: int | None = None) -> list[Run]:
+        """The runs, of one manifest or all, latest first. `unfinished`: only those that have not ended."""
+        query = RUNS.select().order_by(RUNS.c.started_at.desc()).limit(limit)
+        if manifest is not None:
+            query = query.where(RUNS.c.manifest == str(manifest))
+        if unfinished:
+            query = query.where(RUNS.c.finished_at.is_(None))
+        with self._read() as connection:
+            return [_run(found) for found in connection.execute(query).mappings()]
+
+    # --- source studies -----------------------------------------------------------------------------------------
+
+    def source(self, run_id: str, study_key: str) -> SourceStudy | None:
+        query = SOURCES.select().where(SOURCES.c.run_id == run_id, SOURCES.c.study_key == study_key)
+        with self._read() as connection:
+            found = connection.execute(query).mappings().first()
+        if found is None or not Path(found["header_path"]).is_file():
+            return None
+        return SourceStudy(found["study_instance_uid"], Path(found["header_path"]), found["image_modality"])
+
+    def put_source(self, run_id: str, study_key: str, source: SourceStudy) -> None:
+        with self._write() as connection:
+            where = sa.and_(SOURCES.c.run_id == run_id, SOURCES.c.study_key == study_key)
+            connection.execute(SOURCES.delete().where(where))
+            connection.execute(
+                SOURCES.insert().values(
+                    run_id=run_id,
+                    study_key=study_key,
+                    study_instance_uid=source.study_instance_uid,
+                    header_path=str(source.header_path),
+                    image_modality=source.image_modality,
+                )
+            )
+
+    def forget_sources(self, run_id: str) -> None:
+        with self._write() as connection:
+            connection.execute(SOURCES.delete().where(SOURCES.c.run_id == run_id))
+
+
+def _run(found: RowMapping) -> Run:
+    return Run(
+        run_id=found["run_id"],
+        manifest=Path(found["manifest"]),
+        manifest_sha256=found["manifest_sha256"],
+        server=found["server"],
+        started_at=found["started_at"],
+        finished_at=found["finished_at"],
+        results=Path(found["results"]) if found["results"] else None,
+        approval_asked_at=found["approval_asked_at"],
+    )
