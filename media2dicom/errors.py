@@ -7,6 +7,7 @@ holds patient data: messages name rows, cells, attributes and servers, not their
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -18,9 +19,11 @@ class Media2DicomError(Exception):
     """Root of every error the core raises on purpose.
 
     `code` is what an operator selects by (`media2dicom retry --cause CODE`); `next_step` says what to do.
+    `words` are for people where the code with spaces would not do (`cause_words`).
     """
 
     code: ClassVar[str] = "error"
+    words: ClassVar[str] = ""
     transient: ClassVar[bool] = False
     default_next_step: ClassVar[str] = "See the message."
 
@@ -60,6 +63,23 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, Media2DicomError) and error.transient
 
 
+def error_kinds() -> dict[str, type[Media2DicomError]]:
+    """Every kind of error by its code."""
+    found: dict[str, type[Media2DicomError]] = {}
+    left: list[type[Media2DicomError]] = [Media2DicomError]
+    while left:
+        kind = left.pop(0)
+        found.setdefault(kind.code, kind)
+        left += kind.__subclasses__()
+    return found
+
+
+def cause_words(code: str) -> str:
+    """A cause as people say it: "pacs-unreachable" is "PACS unreachable"."""
+    kind = error_kinds().get(code)
+    return (kind.words if kind else "") or re.sub(r"\bpacs\b", "PACS", code.replace("-", " "))
+
+
 # --- the whole run -------------------------------------------------------------------------------------------
 
 
@@ -83,6 +103,12 @@ class SelectionUnclear(Media2DicomError):
     default_next_step = 'Give row numbers as the spreadsheet shows them, such as "5, 8-12".'
 
 
+class WindowEnded(Media2DicomError):
+    code = "window-ended"
+    transient = True
+    default_next_step = "The next nightly run takes it up; or retry it now."
+
+
 class AlreadyRunning(Media2DicomError):
     code = "already-running"
     default_next_step = "Wait until the other run of this manifest ends."
@@ -100,16 +126,19 @@ class RowRefused(Media2DicomError):
 
 class CellRefused(RowRefused):
     code = "cell-invalid"
+    words = "cell not understood"
 
 
 class OptionRefused(RowRefused):
     """What the row asks for cannot be had for this media, e.g. a transfer syntax that cannot hold its pixels."""
 
     code = "option-refused"
+    words = "option not possible"
 
 
 class DuplicateRow(RowRefused):
     code = "duplicate"
+    words = "duplicate row"
     default_next_step = "Remove one of the two rows."
 
 
@@ -120,6 +149,7 @@ class MediaMissing(RowRefused):
 
 class MediaOutsideRoots(RowRefused):
     code = "media-outside-roots"
+    words = "media outside the allowed folders"
     default_next_step = "Move the file below the manifest's folder or add its folder to media_roots."
 
 
@@ -164,6 +194,7 @@ class IdentityMismatch(RowRefused):
     """The row's patient is not the PACS's patient for that study."""
 
     code = "identity-mismatch"
+    words = "patient differs from the PACS"
     default_next_step = "Check that the row names the right study and the right patient."
 
 
@@ -171,12 +202,14 @@ class SourceUnusable(RowRefused):
     """The study is there, but no instance of it can lend its identity."""
 
     code = "source-unusable"
+    words = "study cannot lend its identity"
 
 
 class UploadConflict(RowRefused):
     """The PACS holds the SOP Instance UID elsewhere than where the row's instance belongs (loud, permanent)."""
 
     code = "conflict"
+    words = "conflict in the PACS"
     default_next_step = "Ask the PACS administrator to look at the instance; do not resend it."
 
 
@@ -184,6 +217,7 @@ class ObjectNotConformant(RowRefused):
     """Our own check found the built object wrong; it is never sent."""
 
     code = "object-not-conformant"
+    words = "object not conformant"
     default_next_step = "Report this with the row's media: it is a fault of the program or of the source study."
 
 
@@ -204,11 +238,13 @@ class PacsUnreachable(PacsError):
 
 class PacsNotDicom(PacsError):
     code = "pacs-not-dicom"
+    words = "no DICOM at the PACS's address"
     default_next_step = "Something that is not DICOM answers there: check host, port and TLS."
 
 
 class TlsFailed(PacsError):
     code = "pacs-tls"
+    words = "PACS TLS failed"
     default_next_step = "Check the server's tls settings and certificates."
 
 
@@ -216,6 +252,7 @@ class AssociationRejected(PacsError):
     """Rejected with a DICOM reason that trying again does not cure (PS3.8 9.3.4), e.g. an unknown AE title."""
 
     code = "association-rejected"
+    words = "association rejected by the PACS"
     default_next_step = "Compare both AE titles with the PACS's configuration."
 
 
@@ -229,33 +266,45 @@ class PacsBusy(PacsError):
 
 class NoPresentationContext(PacsError):
     code = "no-presentation-context"
+    words = "object kind not accepted by the PACS"
     default_next_step = "Ask the PACS administrator to accept this storage class, or choose another one."
 
 
 class QueryFailed(PacsError):
     code = "query-failed"
+    words = "PACS query failed"
     transient = True
     default_next_step = "Retry; if it stays, look at the PACS's log."
 
 
 class RetrieveFailed(PacsError):
     code = "retrieve-failed"
+    words = "PACS retrieve failed"
     transient = True
     default_next_step = "Retry; for C-MOVE, see that the PACS knows our AE title, host and port."
 
 
 class StoreFailedTransient(PacsError):
-    """A C-STORE status that may pass (PS3.4 B.2.3: A7xx, 0213), or an association lost before the send."""
+    """The association was lost before the send, or another hindrance that may pass."""
 
     code = "store-failed-transient"
+    words = "not sent, connection lost"
     transient = True
     default_next_step = "Retry; if it stays, look at the PACS's disk space and log."
+
+
+class PacsOutOfResources(StoreFailedTransient):
+    """The PACS says that it has no room for it now (PS3.4 B.2.3: A7xx, 0213)."""
+
+    code = "pacs-out-of-resources"
+    default_next_step = "Retry later; if it stays, look at the PACS's disk space and log."
 
 
 class StoreFailed(PacsError):
     """A C-STORE status that does not pass by itself (PS3.4 B.2.3: A9xx, Cxxx, 0122, 0124, 0117)."""
 
     code = "store-failed"
+    words = "refused by the PACS"
     default_next_step = "Look up the status in the PACS's log."
 
 
@@ -263,6 +312,7 @@ class StoreUncertain(PacsError):
     """Sent, but neither an answer nor a query could say whether it arrived. Never success, never failure."""
 
     code = "store-uncertain"
+    words = "sent without an answer"
     transient = True
     default_next_step = "Retry: the PACS is asked for the instance first, and nothing is sent twice."
 
@@ -271,6 +321,7 @@ class NotVerified(PacsError):
     """The PACS answered success but does not find the instance when asked."""
 
     code = "not-verified"
+    words = "not found in the PACS after the send"
     transient = True
     default_next_step = "Retry: the PACS is asked again; if it stays, look at the PACS's log."
 
@@ -282,6 +333,7 @@ class Unforeseen(Media2DicomError):
     """A fault of the program, not of the file or the PACS. Its place is in the log."""
 
     code = "unforeseen"
+    words = "fault of the program"
     default_next_step = "Report this with the log's line; the file itself may be sound."
 
 
@@ -305,6 +357,7 @@ class ProgramFailed(Media2DicomError):
     """A helper program (ffmpeg) is missing or was ended from outside; says nothing about the media."""
 
     code = "program-failed"
+    words = "helper program failed"
     transient = True
     default_next_step = "See that the machine has memory to spare, then retry."
 

@@ -6,10 +6,21 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from media2dicom.ledger import LedgerRow
+from media2dicom.errors import cause_words
+from media2dicom.ledger import LedgerRow, Numbers
 from media2dicom.model import Status
 from media2dicom.steps.workbench import Workbench
+
+_DONE: Final = frozenset({Status.STORED, Status.SKIPPED})
+_UNDER_WAY: Final = frozenset({Status.CHECKED, Status.IDENTIFIED, Status.PREPARED, Status.SENDING})
+# Where every row that is not stored ended in the same way; else some failed, and that is what counts.
+_ALONE: Final = {
+    Status.REFUSED: "were refused",
+    Status.UNCERTAIN: "are uncertain",
+    Status.CONFLICT: "are in conflict",
+}
 
 
 @dataclass(frozen=True)
@@ -25,30 +36,66 @@ class Summary:
 
     @property
     def not_stored(self) -> int:
-        done = {Status.STORED, Status.SKIPPED}
-        return sum(count for (status, _), count in self.by_cause.items() if status not in done)
+        return sum(count for (status, _), count in self.by_cause.items() if status not in _DONE)
+
+    @property
+    def skipped(self) -> int:
+        return sum(count for (status, _), count in self.by_cause.items() if status is Status.SKIPPED)
+
+    @property
+    def causes(self) -> list[tuple[Status, str, int]]:
+        """(status, code, rows) of what is not stored, most frequent first."""
+        left = [(*key, count) for key, count in self.by_cause.items() if key[0] not in _DONE]
+        return sorted(left, key=lambda one: (-one[2], one[1], one[0]))
 
     def __str__(self) -> str:
-        if not self.not_stored:
-            before = f", {self.already_stored} of them by an earlier run" if self.already_stored else ""
-            return f"All {self.rows} rows are stored or skipped{before}."
-        causes = ", ".join(
-            f"{count} {code or status.lower()}"
-            for (status, code), count in sorted(self.by_cause.items(), key=lambda item: -item[1])
-            if status not in {Status.STORED, Status.SKIPPED}
-        )
-        before = f" {self.already_stored} were stored by an earlier run." if self.already_stored else ""
-        return f"{self.not_stored} of {self.rows} rows are not stored: {causes}.{before}"
+        """One line: "3 of 212 rows failed: 2 PACS out of resources, 1 study not found." """
+        if not self.rows:
+            return "There are no rows."
+        before = self.already_stored
+        if self.not_stored:
+            causes = Counter[str]()
+            for status, code, count in self.causes:
+                causes[_words(status, code)] += count
+            listed = ", ".join(f"{count} {words}" for words, count in causes.most_common())
+            earlier = f" {before} {_were(before)} stored by an earlier run." if before else ""
+            return f"{self.not_stored} of {self.rows} rows {self._verdict}: {listed}.{earlier}"
+        stored = self.rows - self.skipped
+        if not stored:
+            return f"All {self.rows} rows are skipped, as the manifest says."
+        earlier = f", {before} of them by an earlier run" if before else ""
+        if self.skipped:
+            skipped = f" {self.skipped} {_were(self.skipped)} skipped, as the manifest says."
+            return f"{stored} of {self.rows} rows are stored{earlier}.{skipped}"
+        return f"All {self.rows} rows are stored{earlier}." if self.rows > 1 else f"The only row is stored{earlier}."
+
+    @property
+    def _verdict(self) -> str:
+        """What is true of all rows that are not stored."""
+        statuses = {status for status, _, _ in self.causes}
+        if len(statuses) == 1 and (alone := _ALONE.get(next(iter(statuses)))):
+            return alone
+        return "failed" if Status.FAILED in statuses else "are not stored"
 
 
-def summarise(bench: Workbench, run_id: str, manifest: Path, results: Path | None) -> Summary:
-    rows = bench.ledger.rows(run_id, with_instances=False)
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _words(status: Status, code: str) -> str:
+    if code:
+        return cause_words(code)
+    return "not begun" if status is Status.CHECKED else "not finished" if status in _UNDER_WAY else status.lower()
+
+
+def summarise(
+    bench: Workbench, run_id: str, manifest: Path, results: Path | None, numbers: Numbers | None = None
+) -> Summary:
+    """How the run stands, or the rows of some numbers."""
+    rows = bench.ledger.rows(run_id, numbers=numbers, with_instances=False)
     causes = Counter((row.status, row.outcome.code or "") for row in rows)
     before = sum(row.status == Status.STORED and row.stored_run != run_id for row in rows)
     return Summary(run_id, manifest, len(rows), dict(causes), before, results)
-
-
-_UNDER_WAY = frozenset({Status.CHECKED, Status.IDENTIFIED, Status.PREPARED, Status.SENDING})
 
 
 def explanation(row: LedgerRow, run_id: str) -> tuple[str, str]:

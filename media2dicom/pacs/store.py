@@ -19,6 +19,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from media2dicom.errors import (
     NoPresentationContext,
     PacsError,
+    PacsOutOfResources,
     PacsUnreachable,
     StoreFailed,
     StoreFailedTransient,
@@ -161,7 +162,7 @@ def judge(instance: Instance, status: int, where: str) -> SendResult:
         return SendResult(instance, status, warning=f"The PACS stored it with a warning: 0x{status:04X} ({words}).")
     if status & 0xFF00 == 0xA700 or status == 0x0213:
         text = f"{where} is out of resources: status 0x{status:04X}."
-        return SendResult(instance, status, StoreFailedTransient(text))
+        return SendResult(instance, status, PacsOutOfResources(text))
     if status & 0xFF00 == 0xA900:
         words = "data set does not match SOP Class"
     elif status & 0xF000 == 0xC000:

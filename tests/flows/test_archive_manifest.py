@@ -212,7 +212,7 @@ def test_rows_fail_alone_and_the_workbook_says_why(
         None,
     ]
     assert state.is_failed()
-    assert state.message.startswith("8 of 10 rows are not stored: 2 identity-mismatch")
+    assert state.message.startswith("8 of 10 rows were refused: 2 patient differs from the PACS")
     assert sum(map(len, fetched(pacs, study).values())) == 2
     assert fetched(pacs, other) == {}
     sheet = load_workbook(default_results_path(tmp_path / "m.csv"))["Data"]
@@ -263,7 +263,7 @@ def test_retry_takes_up_what_is_left_from_the_prepared_files(
         manifest = sheets.write_sheet(tmp_path / "m.csv", rows)
         pacs.mood = lambda dataset: 0xA700
         _, outcomes = archive(manifest)
-        assert [row.outcome.code for row in outcomes] == ["store-failed-transient", "option-refused"]
+        assert [row.outcome.code for row in outcomes] == ["pacs-out-of-resources", "option-refused"]
         made = outcomes[0].instances[0].instance.path.stat().st_mtime_ns
         (tmp_path / "photo.jpg").unlink()
         pacs.mood = lambda dataset: None

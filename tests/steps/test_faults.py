@@ -53,7 +53,7 @@ def one_batch(bench: Workbench) -> Batch:
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
-        (0xA700, ("FAILED", "store-failed-transient")),
+        (0xA700, ("FAILED", "pacs-out-of-resources")),
         (0xA900, ("FAILED", "store-failed")),
         (0xC000, ("FAILED", "store-failed")),
         (0x0122, ("FAILED", "store-failed")),
@@ -489,7 +489,7 @@ def test_accession_override_counts_at_the_second_look_too(
     cells = cells_of(study, media=png(lab / "a.png").name, accession_override="OURS")
     sheet = walking.manifest(lab, [cells])
     observed.mood = answers(0xA700)
-    assert outcomes(walk(bench, sheet)) == [("FAILED", "store-failed-transient")]
+    assert outcomes(walk(bench, sheet)) == [("FAILED", "pacs-out-of-resources")]
     assert outcomes(walk(bench, sheet)) == [STORED]
 
 

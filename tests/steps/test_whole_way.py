@@ -159,7 +159,7 @@ def test_lost_cache_is_rebuilt_under_the_same_uids(
     sheet = walking.pictures(lab, study, 1)
     observed.mood = lambda _event: 0xA700
     first = walk(bench, sheet)
-    assert outcomes(first) == [("FAILED", "store-failed-transient")]
+    assert outcomes(first) == [("FAILED", "pacs-out-of-resources")]
     shutil.rmtree(bench.settings.cache_dir)
     observed.mood = lambda _event: None
     assert outcomes(walk(bench, sheet)) == [STORED]
@@ -238,10 +238,10 @@ def test_retry_of_one_cause_leaves_the_other_rows_alone(
     sheet = walking.pictures(lab, study, 3)
     answers = iter([0xA700, 0xC000, 0x0000])
     observed.mood = lambda _event: next(answers) or None
-    assert [code for _, code in outcomes(walk(bench, sheet))] == ["store-failed-transient", "store-failed", None]
+    assert [code for _, code in outcomes(walk(bench, sheet))] == ["pacs-out-of-resources", "store-failed", None]
     observed.mood = lambda _event: None
     found = walk(bench, sheet, retry=Selection(Status.FAILED, ("store-failed",)))
-    assert outcomes(found) == [("FAILED", "store-failed-transient"), STORED, STORED]
+    assert outcomes(found) == [("FAILED", "pacs-out-of-resources"), STORED, STORED]
     assert len(observed.received) == 4
     assert outcomes(walk(bench, sheet, retry=Selection(Status.FAILED))) == [STORED] * 3
 
