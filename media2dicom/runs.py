@@ -5,16 +5,14 @@ The steps in between are in `steps/`; in which order and how often they run is t
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from media2dicom.errors import AlreadyRunning, DuplicateRow, ManifestUnusable, Media2DicomError, ResultsNotWritten
+from media2dicom.errors import DuplicateRow, ManifestUnusable, Media2DicomError, ResultsNotWritten
 from media2dicom.ledger import Entry, LedgerRow, Run
+from media2dicom.locks import exclusive
 from media2dicom.manifest.keys import digest, row_key
 from media2dicom.manifest.reading import read_manifest
 from media2dicom.manifest.report import Manifest, Problem, RefusedRow, SkippedRow
@@ -32,20 +30,11 @@ VISIBLE_BATCHES = 100  # a small manifest shows every row as a batch of its own
 
 
 @contextmanager
-def manifest_lock(settings: Settings, manifest: Path) -> Iterator[None]:
+def manifest_lock(settings: Settings, manifest: Path, wait_s: float = 0) -> Iterator[None]:
     """One run of a manifest at a time; the lock falls with its process. Raises AlreadyRunning."""
-    name = hashlib.sha256(str(manifest.resolve()).encode()).hexdigest()[:32]
-    folder = settings.data_dir / "locks"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(folder / f"{name}.lock", blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise AlreadyRunning(f"{manifest.name} is being archived by another run.") from None
-    try:
+    taken = f"{manifest.name} is being archived by another run."
+    with exclusive(settings, f"manifest {manifest.resolve()}", wait_s, taken=taken):
         yield
-    finally:
-        lock.release()
 
 
 def begin_run(bench: Workbench, manifest: Path, server_name: str | None, run_id: str) -> Manifest:

@@ -13,7 +13,8 @@ from media2dicom.errors import SettingsError
 _WRITING: Final = "media2dicom_writing"  # the execution option that tells writers from readers
 # How a transaction begins, to read and to write. The lock's number is ours, and arbitrary.
 _BEGIN: Final = {"sqlite": ("BEGIN", "BEGIN IMMEDIATE"), "postgresql": (None, "SELECT pg_advisory_xact_lock(7061001)")}
-# A connection whose other end is gone is noticed after a minute, not after the two hours of the operating system.
+# A connection whose other end is gone is noticed after a minute, not after the two hours of the operating system:
+# by us with these, by the server with its own.
 _POSTGRESQL_ARGS: Final = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
@@ -21,6 +22,13 @@ _POSTGRESQL_ARGS: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,  # ms
     "application_name": "media2dicom",
+}
+_POSTGRESQL_SETTINGS: Final = {
+    "lock_timeout": "'60s'",  # a writer waits as long as with SQLite
+    "idle_in_transaction_session_timeout": "'60s'",  # a writer that stands still is put out
+    "tcp_keepalives_idle": 30,
+    "tcp_keepalives_interval": 10,
+    "tcp_keepalives_count": 3,
 }
 
 
@@ -94,9 +102,7 @@ def _postgresql(url: sa.URL) -> Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _patience(connection: Any, _record: Any) -> None:
-        # A writer waits as long as with SQLite; one that stands still inside its transaction is put out.
-        for setting in ("lock_timeout", "idle_in_transaction_session_timeout"):
-            connection.execute(f"SET {setting} = '60s'")
+        connection.execute("; ".join(f"SET {name} = {value}" for name, value in _POSTGRESQL_SETTINGS.items()))
         connection.commit()
 
     return engine

@@ -9,11 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from filelock import FileLock
+
 from media2dicom.cache import Cache, atomic_write
 from media2dicom.errors import DuplicateRow, Media2DicomError, RowRefused, UploadConflict, sealed
 from media2dicom.ledger import Ledger, LedgerRow
+from media2dicom.locks import lock_path
 from media2dicom.model import Batch, Outcome, Row, Status
 from media2dicom.settings import Settings
+from media2dicom.slots import ServerSlots, Slots
 
 LOGGER = logging.getLogger("media2dicom")
 
@@ -30,40 +34,19 @@ class Locks:
             return self._locks.setdefault(key, threading.Lock())
 
 
-class ServerSlots:
-    """As many slots per PACS as batches of this process may be at it at a time (max_associations).
-
-    Two server names of one host and port are one PACS: the smaller number holds.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        allowed: dict[tuple[str, int], int] = {}
-        for server in settings.servers.values():
-            place = (server.host, server.port)
-            allowed[place] = min(server.max_associations, allowed.get(place, server.max_associations))
-        slots = {place: threading.BoundedSemaphore(number) for place, number in allowed.items()}
-        self._slots = {name: slots[server.host, server.port] for name, server in settings.servers.items()}
-
-    def __getitem__(self, name: str) -> threading.BoundedSemaphore:
-        return self._slots[name]
-
-
 @dataclass(frozen=True)
 class Workbench:
     settings: Settings
     ledger: Ledger
     cache: Cache
+    server_slots: Slots
     locks: Locks = field(default_factory=Locks)
-    server_slots: ServerSlots = field(init=False)  # made at once: threads share them
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "server_slots", ServerSlots(self.settings))
 
     @cached_property
     def installation_id(self) -> str:
         """Device Serial Number (0018,1000): a random name of this installation, made once."""
         path = self.settings.data_dir / "installation-id"
-        with self.locks["installation-id"]:
+        with FileLock(lock_path(self.settings, "installation-id")):
             if not path.is_file():
                 with atomic_write(path) as file:
                     file.write(uuid.uuid4().hex[:16].encode())
@@ -123,5 +106,7 @@ def duplicate_of(row_id: str) -> DuplicateRow:
     return DuplicateRow(f"Row {row_id} files the same media into the same study.")
 
 
-def open_workbench(settings: Settings) -> Workbench:
-    return Workbench(settings, Ledger(settings.ledger_location), Cache(settings.cache_dir))
+def open_workbench(settings: Settings, server_slots: Slots | None = None) -> Workbench:
+    """`server_slots`: instead of those that the processes of this machine share. Raises LedgerFailed, SettingsError."""
+    ledger, cache = Ledger(settings.ledger_location), Cache(settings.cache_dir)
+    return Workbench(settings, ledger, cache, server_slots or ServerSlots(settings))
