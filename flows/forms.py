@@ -1,66 +1,195 @@
 """Parameter types of the flows, for the forms of the dashboard: what can be chosen is looked up when a form is made.
 
-The JSON schema is made when a deployment is registered (flows/serving.py registers again when settings or inbox
-change). A list is help, never a rule: it may be outdated, so any text passes here and is judged by who uses it.
+The JSON schema is made when a deployment is registered (flows/serving.py registers again when `choices` change). A
+list is help, never a rule: it may be outdated, so any text passes here and is judged by who uses it. A dashboard
+shows alternatives as tabs, named by their titles; the one that holds the default is open.
+
+Paths of manifests are shown as people chose them: whoever names a manifest after a patient tells everybody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+import sqlalchemy as sa
+from pydantic import BeforeValidator, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema
 
-from media2dicom.errors import ManifestUnusable, Media2DicomError, error_kinds
-from media2dicom.ledger import Ledger
+from media2dicom.errors import LedgerFailed, ManifestUnusable, Media2DicomError, error_kinds
+from media2dicom.ledger import Ledger, Run
 from media2dicom.model import Status
 from media2dicom.settings import Settings, load_settings
+from media2dicom.steps.record import UNFINISHED
 
-_MANIFESTS = (".xlsx", ".csv", ".tsv")
-_MAX_CHOICES = 200
+_SUFFIXES: Final = frozenset({".xlsx", ".csv", ".tsv"})
+_MAX_CHOICES: Final = 100
+_MAX_RUNS: Final = 200  # looked through for rows that are left
+_DONE: Final = frozenset({Status.STORED, Status.SKIPPED})
 
 
 @dataclass(frozen=True)
-class _Choices:
-    """Makes a text parameter's JSON schema with what `find` offers at that moment."""
+class _Form:
+    """A parameter's JSON schema, made when it is asked for. Without settings it is a plain text field."""
 
-    find: Callable[[Settings], Iterable[str]]
+    make: Callable[[Settings], JsonSchemaValue]
+    otherwise: JsonSchemaValue
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "string", "enum": self.found()}
-
-    def found(self) -> list[str]:
-        """Empty when nothing can be looked up: a form is made all the same."""
         try:
-            return list(dict.fromkeys(self.find(load_settings())))[:_MAX_CHOICES]
-        except (Media2DicomError, OSError):
-            return []
+            return self.make(load_settings())
+        except Media2DicomError:
+            return self.otherwise
 
 
-def _servers(settings: Settings) -> Iterable[str]:
-    return sorted(settings.servers, key=lambda name: (name != settings.default_server, name))
+def _text(title: str) -> JsonSchemaValue:
+    return {"title": title, "type": "string"}
 
 
-def _in_inbox(settings: Settings) -> Iterable[str]:
-    return []
+def _one_of(title: str, choices: list[str]) -> list[JsonSchemaValue]:
+    return [{"title": title, "type": "string", "enum": choices}] if choices else []
 
 
-ServerChoice = Annotated[str | None, _Choices(_servers)]
-ManifestChoice = Annotated[str, _Choices(_in_inbox)]
-FailedManifestChoice = Annotated[str | None, _Choices(_in_inbox)]
-CauseChoice = Annotated[str, _Choices(_in_inbox)]
+# --- servers ----------------------------------------------------------------------------------------------------
+
+
+def _server_form(settings: Settings) -> JsonSchemaValue:
+    try:
+        default = f"Default: {settings.server(None)[0]}"
+    except Media2DicomError:
+        default = "As the rows say"
+    others = _one_of("Choose", sorted(settings.servers))
+    return {"anyOf": [{"title": default, "type": "null"}, *others, _text("Type a name")]}
+
+
+ServerChoice = Annotated[
+    str | None, _Form(_server_form, {"anyOf": [{"title": "Default", "type": "null"}, _text("Type a name")]})
+]
+
+
+# --- manifests --------------------------------------------------------------------------------------------------
+
+
+def shown_path(settings: Settings, manifest: Path) -> str:
+    """A manifest as a choice: relative to the inbox when it lies there; `resolve_manifest` finds it."""
+    return str(manifest.relative_to(settings.inbox) if manifest.is_relative_to(settings.inbox) else manifest)
 
 
 def resolve_manifest(value: str | Path, settings: Settings | None = None) -> Path:
-    """The manifest that was chosen or typed: in the inbox, else where the path says. Raises ManifestUnusable."""
-    path = Path(str(value).strip()).expanduser()
-    inbox = (settings or load_settings()).inbox
-    if not path.is_absolute() and (inbox / path).is_file():
-        return inbox / path
-    if not path.is_file():
-        raise ManifestUnusable(f"{value}: there is no such file.")
+    """The manifest that was chosen or typed: relative to the inbox, else to where the program was started.
+
+    A manifest that a run has filed from the inbox meanwhile keeps the path it had: its run knows where it is.
+    Raises ManifestUnusable when nothing was named, or a folder.
+    """
+    text = str(value).strip().strip('"').removeprefix("file://")
+    if not text:
+        raise ManifestUnusable("No manifest was named.", next_step="Choose one of the inbox or type a path.")
+    path = Path(text).expanduser()
+    if not path.is_absolute():
+        in_inbox = (settings or load_settings()).inbox / path
+        path = path.absolute() if path.is_file() and not in_inbox.is_file() else in_inbox
+    if path.is_dir():
+        raise ManifestUnusable(f"{path} is a folder.", next_step="Name the manifest in it.")
     return path
+
+
+def in_inbox(settings: Settings) -> list[str]:
+    """Manifests that lie in the inbox now, those that need attention last. Whether they are complete is not asked."""
+    found = []
+    for folder, folders, names in os.walk(settings.inbox):
+        here = Path(folder)
+        top = here == settings.inbox
+        folders[:] = [name for name in folders if not name.startswith(".") and not (top and name == "done")]
+        found += [here / name for name in names if _is_manifest(here / name)]
+    attention = settings.inbox / "attention"
+    found.sort(key=lambda path: (path.is_relative_to(attention), str(path)))
+    return [shown_path(settings, path) for path in found[:_MAX_CHOICES]]
+
+
+def _is_manifest(path: Path) -> bool:
+    hidden = path.name.startswith((".", "~"))
+    result = path.stem.endswith(".results")
+    return path.suffix.lower() in _SUFFIXES and not hidden and not result and path.is_file()
+
+
+def with_rows_left(settings: Settings) -> list[str]:
+    """Manifests whose latest run left rows, latest first."""
+    return [shown_path(settings, run.manifest) for run, _ in islice(_left(settings), _MAX_CHOICES)]
+
+
+def _left(settings: Settings) -> Iterator[tuple[Run, list[tuple[int, str]]]]:
+    """The latest run of each manifest that left rows, and how many of which cause. Nothing without a ledger."""
+    if settings.ledger_url is None and not (settings.data_dir / "ledger.sqlite").is_file():
+        return  # a form is no reason to make one
+    try:
+        with closing(Ledger(settings.ledger_location)) as ledger:
+            seen: set[Path] = set()
+            for run in ledger.runs(limit=_MAX_RUNS):
+                if run.manifest in seen:
+                    continue
+                seen.add(run.manifest)
+                causes = [(n, code) for (status, code), n in ledger.causes(run.run_id).items() if status not in _DONE]
+                if causes:
+                    yield run, causes
+    except (LedgerFailed, sa.exc.SQLAlchemyError, OSError):
+        return
+
+
+def _manifest_form(settings: Settings) -> JsonSchemaValue:
+    return {"anyOf": [*_one_of("In the inbox", in_inbox(settings)), _text("Type a path")]}
+
+
+def _failed_manifest_form(settings: Settings) -> JsonSchemaValue:
+    none = {"title": "None", "type": "null"}
+    return {"anyOf": [*_one_of("With rows left", with_rows_left(settings)), _text("Type a path"), none]}
+
+
+_as_text = BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value)
+
+ManifestChoice = Annotated[str, _as_text, _Form(_manifest_form, _text("Type a path"))]
+FailedManifestChoice = Annotated[
+    str | None,
+    _as_text,
+    _Form(_failed_manifest_form, {"anyOf": [_text("Type a path"), {"title": "None", "type": "null"}]}),
+]
+
+
+# --- causes -----------------------------------------------------------------------------------------------------
+
+
+def causes_left(settings: Settings) -> list[str]:
+    """Error codes of the rows that are left, most frequent first."""
+    found: dict[str, int] = {}
+    for _, causes in _left(settings):
+        for count, code in causes:
+            if code:
+                found[code] = found.get(code, 0) + count
+    return sorted(found, key=lambda code: (-found[code], code))
+
+
+def _all_causes() -> list[str]:
+    """Every error code: an outdated list refuses nothing."""
+    return sorted({*error_kinds(), UNFINISHED})
+
+
+def _cause_form(settings: Settings) -> JsonSchemaValue:
+    return {"type": "string", "enum": list(dict.fromkeys([*causes_left(settings), *_all_causes()]))}
+
+
+CauseChoice = Annotated[str, _Form(_cause_form, {"type": "string"})]
+
+
+def choices(settings: Settings) -> dict[str, Any]:
+    """All that the forms offer now: when it changes, they are to be made anew."""
+    return {
+        "servers": _server_form(settings),
+        "inbox": in_inbox(settings),
+        "left": with_rows_left(settings),
+        "causes": causes_left(settings),
+    }

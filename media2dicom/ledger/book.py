@@ -102,6 +102,17 @@ class Ledger(RunBook):
         with self._read() as connection:
             return {Status(status): count for status, count in connection.execute(query)}
 
+    def causes(self, run_id: str) -> dict[tuple[Status, str], int]:
+        """The run's rows by status and error code; "" where there is none."""
+        query = (
+            sa.select(ROWS.c.status, ROWS.c.code, sa.func.count())
+            .join(RUN_ROWS, RUN_ROWS.c.row_key == ROWS.c.row_key)
+            .where(of_run(run_id, None))
+            .group_by(ROWS.c.status, ROWS.c.code)
+        )
+        with self._read() as connection:
+            return {(Status(status), code or ""): count for status, code, count in connection.execute(query)}
+
     def unfinished_row_keys(self) -> set[str]:
         """Rows that may still be sent, of any run: their prepared files are needed."""
         done = [str(Status.STORED), str(Status.REFUSED), str(Status.SKIPPED)]
