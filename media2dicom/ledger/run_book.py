@@ -67,10 +67,17 @@ class RunBook(Transactions):
         with self._write() as connection:
             connection.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(**values))
 
-    def move_manifest(self, old: Path, new: Path) -> None:
-        """The manifest has another path now: its runs follow. Both as they were given to `begin_run`: absolute."""
+    def move_manifest(self, old: Path, new: Path, results: tuple[Path, Path] | None = None) -> None:
+        """The manifest has another path now: its runs follow. Both as they were given to `begin_run`: absolute.
+
+        `results`: old and new path of its result workbook, when that goes along.
+        """
         with self._write() as connection:
             connection.execute(RUNS.update().where(RUNS.c.manifest == str(old)).values(manifest=str(new)))
+            if results is not None:
+                before, after = map(str, results)
+                where = sa.and_(RUNS.c.manifest == str(new), RUNS.c.results == before)
+                connection.execute(RUNS.update().where(where).values(results=after))
 
     def run(self, run_id: str) -> Run | None:
         with self._read() as connection:
