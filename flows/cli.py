@@ -220,6 +220,16 @@ def demo(
 # --- this machine -----------------------------------------------------------------------------------------------
 
 
+@app.command()
+def up(config: ConfigOption = None) -> None:
+    """Dashboard, nightly run and retries on this machine, until Ctrl-C."""
+    from flows.up import run_up
+
+    console = console_for()
+    with exits(console):
+        run_up(load_settings(), console)
+
+
 @cache.command("info")
 def cache_info(config: ConfigOption = None) -> None:
     """What the cache folder holds."""

@@ -1,0 +1,301 @@
+"""The table of deployments, and what the Prefect server is told of them: forms, schedule, limits, crash detection.
+
+`python -m flows.serving serve` registers and runs them on this machine: the child of `media2dicom up` (flows/up.py).
+`python -m flows.serving register` registers them for a work pool at PREFECT_API_URL, whose workers run them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import importlib
+import json
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+
+import typer
+from prefect import Flow
+from prefect._internal.versioning import VersionType  # Prefect shows it nowhere else
+from prefect.automations import AutomationCore
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.deployments.runner import RunnerDeployment
+from prefect.events import EventTrigger
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import Posture
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.runner import Runner
+from prefect.states import Crashed
+from prefect.types.entrypoint import EntrypointType
+
+from flows.remote import read_up, settings_digest, write_up
+from flows.server import when_parent_ends
+from media2dicom import __version__
+from media2dicom.errors import Media2DicomError
+from media2dicom.settings import Nightly, Settings, load_settings
+from media2dicom.slots import slot_limits
+
+WORK_POOL: Final = "media2dicom"
+HEARTBEAT_S: Final = 30  # Prefect sends no more often
+SILENCE_S: Final = 3 * HEARTBEAT_S  # a run that was not heard of for so long is dead
+CRASHED_NEXT: Final = "Press Retry: it goes on where it was, and nothing is sent twice."
+_POLL_S: Final = 2  # for runs to start
+_LOOK_S: Final = 3  # at inbox and settings, whose names are choices in the forms
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A deployment, named as its flow. `module`: below flows/, its flow has the same name.
+
+    `at_a_time`: runs under way; more wait. A parent that waits for its children never shares a limit with them.
+    """
+
+    module: str
+    at_a_time: int
+    tags: tuple[str, ...] = ()
+    nightly: bool = False
+
+    @property
+    def flow(self) -> Flow[..., Any]:
+        found: Flow[..., Any] = getattr(importlib.import_module(f"flows.{self.module}"), self.module)
+        return found
+
+    @property
+    def entrypoint(self) -> str:
+        return f"flows.{self.module}.{self.module}"  # a file's path would load the module a second time
+
+    @property
+    def name(self) -> str:
+        return self.module.replace("_", "-")
+
+
+DEPLOYMENTS: Final = (Deployed("archive_manifest", at_a_time=4),)
+
+
+# --- what the server is told ------------------------------------------------------------------------------------
+
+
+def time_zone(nightly: Nightly) -> str:
+    """The schedule's IANA time zone: the one in the settings, else the machine's own."""
+    from tzlocal import get_localzone_name
+
+    return nightly.timezone or str(get_localzone_name() or "UTC")
+
+
+def as_deployments(settings: Settings, *, work_pool: str | None = None) -> list[RunnerDeployment]:
+    """The table as Prefect has it. The forms' choices are made now, from settings and inbox."""
+    found = []
+    for one in DEPLOYMENTS:
+        nightly = settings.nightly
+        cron = CronSchedule(cron=nightly.cron, timezone=time_zone(nightly))
+        # With a slug, and without saying whether it is active: an operator's pause is left alone.
+        schedules = [DeploymentScheduleCreate(schedule=cron, slug="nightly")] if one.nightly else None
+        deployment = RunnerDeployment.from_flow(
+            one.flow,
+            name=one.name,
+            schedules=schedules,
+            concurrency_limit=one.at_a_time,
+            enforce_parameter_schema=False,  # its choices are help, not a rule; the flow judges what it gets
+            tags=list(one.tags),
+            version=__version__,
+            version_type=VersionType.SIMPLE,  # the default one asks git
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        deployment.work_pool_name = work_pool  # None is told, too: it takes a deployment back from a work pool
+        found.append(deployment)
+    return found
+
+
+def heartbeat_automation() -> AutomationCore:
+    """A run that sent heartbeats and falls silent without an end is dead: mark it Crashed, so that Retry is offered."""
+    ends = ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "Paused", "AwaitingRetry", "Scheduled")
+    heartbeat = "prefect.flow-run.heartbeat"
+    return AutomationCore(
+        name="media2dicom: runs that fell silent",
+        description=f"A run without a heartbeat for {SILENCE_S} seconds is marked Crashed.",
+        trigger=EventTrigger(
+            after={heartbeat},
+            expect={heartbeat, *(f"prefect.flow-run.{end}" for end in ends)},
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=SILENCE_S),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                name="Crashed",
+                message=f"Its process was not heard of for {SILENCE_S} seconds. {CRASHED_NEXT}",
+            )
+        ],
+    )
+
+
+async def install_automation(client: PrefectClient) -> None:
+    """One automation of that name, as it is meant to be; one that the operator switched off stays off."""
+    wanted = heartbeat_automation()
+    there = await client.read_automations_by_name(wanted.name)
+    for spare in there[1:]:
+        await client.delete_automation(spare.id)
+    if not there:
+        await client.create_automation(wanted)
+        return
+    wanted = wanted.model_copy(update={"enabled": there[0].enabled})
+    await client.update_automation(there[0].id, wanted)
+
+
+async def set_limits(client: PrefectClient, settings: Settings) -> None:
+    """A global concurrency limit for each PACS: as many slots as associations it allows us."""
+    for name, limit in slot_limits(settings).items():
+        await client.upsert_global_concurrency_limit_by_name(name, limit)
+
+
+def fingerprint(settings: Settings) -> str:
+    """Changes when the forms' choices may have: the settings, or the names in the inbox."""
+    inbox = settings.inbox
+    names = sorted(entry.name for entry in os.scandir(inbox)) if inbox.is_dir() else []
+    return hashlib.sha256(json.dumps([settings_digest(settings), *names]).encode()).hexdigest()
+
+
+async def close_dead_runs(client: PrefectClient, deployment_ids: Sequence[Any]) -> int:
+    """Mark Crashed what is said to run although no process of an earlier `up` is left; how many."""
+    under_way = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
+    where = FlowRunFilter.model_validate(
+        {"state": under_way, "deployment_id": {"any_": [str(one) for one in deployment_ids]}}
+    )
+    runs = await client.read_flow_runs(flow_run_filter=where)
+    for run in runs:
+        gone: State[Any] = Crashed(message=f"media2dicom up was ended while it ran. {CRASHED_NEXT}")
+        await client.set_flow_run_state(run.id, gone, force=True)
+    return len(runs)
+
+
+# --- on a work pool ---------------------------------------------------------------------------------------------
+
+
+async def register(settings: Settings) -> None:
+    """All deployments for the work pool, which is made when it is missing, limits and automation."""
+    async with get_client() as client:
+        pool = WorkPoolCreate(name=WORK_POOL, type="process", description="Machines that archive media.")
+        with suppress(ObjectAlreadyExists):
+            await client.create_work_pool(pool)
+        for deployment in as_deployments(settings, work_pool=WORK_POOL):
+            await deployment.aapply()
+        await set_limits(client, settings)
+        await install_automation(client)
+
+
+# --- on this machine --------------------------------------------------------------------------------------------
+
+
+class Serving:
+    """Registers the deployments, again when settings or inbox change, and runs them until it is told to stop."""
+
+    def __init__(self, settings: Settings, *, whole_server: bool) -> None:
+        self.settings = settings
+        self._whole_server = whole_server
+        # No limit over all: runs that wait for their chunks would keep them from starting.
+        self._runner = Runner(
+            name="media2dicom",
+            query_seconds=_POLL_S,
+            heartbeat_seconds=HEARTBEAT_S,
+            limit=None,
+            pause_on_shutdown=False,
+        )
+        self._told: dict[str, str] = {}
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        await self._register()
+        if self._whole_server:
+            async with get_client() as client:
+                await close_dead_runs(client, list(self._runner._deployment_registry.get_deployment_ids()))
+        running = asyncio.create_task(self._runner.start())
+        while not self._runner.started and not running.done():
+            await asyncio.sleep(0.05)
+        for number in (signal.SIGTERM, signal.SIGINT):  # after the runner has set its own
+            loop.add_signal_handler(number, self._stop.set)
+        self._say()
+        watching = asyncio.create_task(self._watch())
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({running, watching, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (watching, stopped):
+            task.cancel()
+        if not running.done():
+            await self._runner.astop()
+        await asyncio.wait({running})
+        if not self._stop.is_set():
+            await asyncio.gather(running, return_exceptions=False)
+
+    async def _register(self) -> None:
+        """Tell the server what has changed since it was last told."""
+        async with get_client() as client:
+            for deployment in as_deployments(self.settings):
+                text = deployment.model_dump_json() + deployment._parameter_openapi_schema.model_dump_json()
+                if self._told.get(deployment.name) == text:
+                    continue
+                if deployment.name in self._told:
+                    await deployment.aapply()
+                else:
+                    await self._runner.aadd_deployment(deployment)
+                self._told[deployment.name] = text
+            await set_limits(client, self.settings)
+            await install_automation(client)
+
+    def _say(self) -> None:
+        """From now on other commands use us."""
+        up = read_up(self.settings)
+        if up is not None:
+            write_up(self.settings, replace(up, settings_digest=settings_digest(self.settings)))
+
+    async def _watch(self) -> None:
+        seen = fingerprint(self.settings)
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                settings = load_settings()
+            except Media2DicomError as error:
+                if seen != error.message:
+                    seen = error.message
+                    typer.echo(f"The settings are unusable; the forms stay as they are. {error.message}")
+                continue
+            if fingerprint(settings) != seen:
+                self.settings = settings
+                await self._register()
+                self._say()
+                seen = fingerprint(settings)
+
+
+def _end_our_group() -> None:
+    """Whoever started us was killed: nothing of it stays behind. The next `up` marks the runs, Retry completes them."""
+    os.killpg(0, signal.SIGKILL)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """serve: until SIGTERM, or until whoever started us is gone. register: once."""
+    parser = argparse.ArgumentParser(prog="python -m flows.serving", description=__doc__)
+    parser.add_argument("what", choices=["serve", "register"])
+    parser.add_argument("--whole-server", action="store_true", help="Nobody else runs these deployments.")
+    chosen = parser.parse_args(arguments)
+    os.umask(0o077)
+    settings = load_settings()
+    if chosen.what == "register":
+        asyncio.run(register(settings))
+        return
+    when_parent_ends(_end_our_group)
+    asyncio.run(Serving(settings, whole_server=chosen.whole_server).run())
+
+
+if __name__ == "__main__":
+    main()
