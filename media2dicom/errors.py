@@ -129,6 +129,11 @@ class CellRefused(RowRefused):
     words = "cell not understood"
 
 
+class NotApproved(RowRefused):
+    code = "not-approved"
+    default_next_step = "Submit the manifest again, or press Retry: the question is asked anew."
+
+
 class OptionRefused(RowRefused):
     """What the row asks for cannot be had for this media, e.g. a transfer syntax that cannot hold its pixels."""
 

@@ -10,8 +10,15 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from media2dicom.errors import DuplicateRow, ManifestUnusable, Media2DicomError, ResultsNotWritten
-from media2dicom.ledger import Entry, LedgerRow, Run
+from media2dicom.errors import (
+    DuplicateRow,
+    ManifestUnusable,
+    Media2DicomError,
+    ResultsNotWritten,
+    WindowEnded,
+)
+from media2dicom.inbox import home_of
+from media2dicom.ledger import Entry, LedgerRow, Numbers, Run
 from media2dicom.locks import exclusive
 from media2dicom.manifest.keys import digest, row_key
 from media2dicom.manifest.reading import read_manifest
@@ -44,7 +51,8 @@ def begin_run(bench: Workbench, manifest: Path, server_name: str | None, run_id:
     """
     settings = bench.settings
     sha256 = _sha256_of(manifest)
-    found = read_manifest(manifest, media_roots=settings.media_roots, known_servers=settings.servers)
+    roots = (*settings.media_roots, home_of(settings, manifest))
+    found = read_manifest(manifest, media_roots=roots, known_servers=settings.servers)
     if _sha256_of(manifest) != sha256:
         raise ManifestUnusable(f"{manifest.name} was written to while it was read.")
     if server_name is not None or any(row.destination is None for row in found.rows):
@@ -72,11 +80,41 @@ def begin_run(bench: Workbench, manifest: Path, server_name: str | None, run_id:
             )
         )
         seen.setdefault(key, row.row_number)
+    known = _readable_before(bench, run_id, sha256)
     set_aside: list[RefusedRow | SkippedRow] = [*found.refused, *found.skipped]
-    entries += [Entry(one.key, one.row_number, "", one.row_id, one.media, None, one.outcome) for one in set_aside]
+    entries += [
+        known.get(one.row_number) or Entry(one.key, one.row_number, "", one.row_id, one.media, None, one.outcome)
+        for one in set_aside
+    ]
     _close_killed_runs(bench, manifest, run_id)
     bench.ledger.begin_run(run_id, manifest.resolve(), sha256, server_name, entries)
     return found
+
+
+def _readable_before(bench: Workbench, run_id: str, sha256: str) -> dict[int, Entry]:
+    """Rows that an earlier try of this very run could read: their media may be gone, their prepared files are not."""
+    run = bench.ledger.run(run_id)
+    if run is None or run.manifest_sha256 != sha256:
+        return {}
+    return {
+        row.row_number: _taken_up(row, taken=True)
+        for row in bench.ledger.rows(run_id, with_instances=False)
+        if row.row is not None
+    }
+
+
+def _taken_up(row: LedgerRow, *, taken: bool) -> Entry:
+    """A row of an earlier try, as the ledger has it."""
+    return Entry(
+        row_key=row.row_key,
+        row_number=row.row_number,
+        destination=row.destination,
+        row_id=row.row_id,
+        media=row.media,
+        row=row.row,
+        outcome=Outcome(Status.CHECKED) if taken else None,
+        warnings=row.warnings,
+    )
 
 
 def _sha256_of(manifest: Path) -> str:
@@ -109,17 +147,7 @@ def begin_retry(bench: Workbench, manifest: Path, run_id: str, selection: Select
     if not manifest.is_file() or media_sha256(manifest) != last.manifest_sha256:
         raise ManifestUnusable(f"{manifest.name} is not as it was when it was last run.", next_step=advice)
     entries = [
-        Entry(
-            row_key=row.row_key,
-            row_number=row.row_number,
-            destination=row.destination,
-            row_id=row.row_id,
-            media=row.media,
-            row=row.row,
-            outcome=Outcome(Status.CHECKED) if selection.takes(row) else None,
-            warnings=row.warnings,
-        )
-        for row in bench.ledger.rows(last.run_id, with_instances=False)
+        _taken_up(row, taken=selection.takes(row)) for row in bench.ledger.rows(last.run_id, with_instances=False)
     ]
     _close_killed_runs(bench, manifest, run_id)
     bench.ledger.begin_run(run_id, manifest.resolve(), last.manifest_sha256, last.server, entries)
@@ -140,20 +168,30 @@ def _as_text(problem: Problem) -> str:
     return f"{problem.where}: {problem.message}"
 
 
-def open_rows(bench: Workbench, run_id: str) -> list[LedgerRow]:
-    """The run's rows on which there is work."""
-    return [row for row in bench.ledger.rows(run_id, with_instances=False) if row.is_open]
+def whereabouts(bench: Workbench, run_id: str, manifest: Path) -> Path:
+    """Where the manifest lies now: a run that is tried again may have filed it elsewhere at its end."""
+    run = bench.ledger.run(run_id)
+    return run.manifest if run is not None and not manifest.is_file() and run.manifest.is_file() else manifest
+
+
+def open_rows(bench: Workbench, run_id: str, numbers: Numbers | None = None) -> list[LedgerRow]:
+    """The run's rows on which there is work, all or those of some numbers, in the order of the sheet."""
+    return [row for row in bench.ledger.rows(run_id, numbers=numbers, with_instances=False) if row.is_open]
 
 
 def refuse_unreachable_servers(
-    bench: Workbench, run_id: str, ask: Callable[[str], None] | None = None
+    bench: Workbench,
+    run_id: str,
+    ask: Callable[[str], None] | None = None,
+    *,
+    numbers: Numbers | None = None,
 ) -> dict[str, Media2DicomError]:
     """C-ECHO every server of the open rows; rows of one that does not answer fail with its reason.
 
     `ask` does the echo of a server's name its own way, e.g. with retries.
     """
     ask = ask or (lambda name: echo(bench.settings.servers[name], bench.settings))
-    rows = open_rows(bench, run_id)
+    rows = open_rows(bench, run_id, numbers)
     unreachable: dict[str, Media2DicomError] = {}
     for name in sorted({row.destination for row in rows}):
         try:
@@ -166,12 +204,14 @@ def refuse_unreachable_servers(
     return unreachable
 
 
-def make_batches(bench: Workbench, run_id: str, *, without: Collection[str] = ()) -> list[Batch]:
+def make_batches(
+    bench: Workbench, run_id: str, *, numbers: Numbers | None = None, without: Collection[str] = ()
+) -> list[Batch]:
     """The open rows in batches of ceil(rows / 100), at most 32; rows of one server stay together.
 
-    `without`: servers that are not tried in this run, because they did not answer.
+    `numbers`: only rows of these. `without`: servers that are not tried in this run, because they did not answer.
     """
-    rows = [row for row in open_rows(bench, run_id) if row.destination not in without]
+    rows = [row for row in open_rows(bench, run_id, numbers) if row.destination not in without]
     rows.sort(key=lambda row: (row.destination, row.row_number))
     size = min(MAX_BATCH_ROWS, -(-len(rows) // VISIBLE_BATCHES)) or 1
     batches = []
@@ -181,6 +221,13 @@ def make_batches(bench: Workbench, run_id: str, *, without: Collection[str] = ()
         label = f"row {first}" if len(part) == 1 else f"rows {first}-{last}"
         batches.append(Batch(run_id, tuple(row.row_key for row in part), label))
     return batches
+
+
+def close_window(bench: Workbench, run_id: str, numbers: Numbers | None = None) -> None:
+    """The time for the run is over: rows that were not begun say so, and are taken up by the next run."""
+    for row in open_rows(bench, run_id, numbers):
+        if row.outcome.code is None:
+            bench.set_failure(row, WindowEnded("The time of the run was over before this row was begun."))
 
 
 # --- the end ----------------------------------------------------------------------------------------------------
@@ -212,7 +259,9 @@ def finish_run(bench: Workbench, run_id: str, manifest: Path, results: Path | No
     """Write the result workbook and close the run. Raises ResultsNotWritten; the outcomes are in the ledger anyway."""
     rows = bench.ledger.rows(run_id)
     path = results or default_results_path(manifest)
-    run = next(run for run in bench.ledger.runs(manifest.resolve()) if run.run_id == run_id)
+    run = bench.ledger.run(run_id)
+    if run is None:
+        raise ValueError(f"the ledger does not know the run {run_id}")
     written = None
     try:
         if _sha256_of(manifest) != run.manifest_sha256:  # outcomes would stand beside other rows

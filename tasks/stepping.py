@@ -13,6 +13,7 @@ from media2dicom.errors import Media2DicomError, is_transient, sealed
 from media2dicom.model import Batch
 from media2dicom.settings import Retries, load_settings
 from media2dicom.steps.workbench import Workbench, open_workbench
+from tasks.slots import server_slots
 
 _BENCHES: dict[str, Workbench] = {}
 _GUARD = threading.Lock()
@@ -30,7 +31,8 @@ def workbench(run_id: str) -> Workbench:
     """The run's workbench: one per process and run, so that settings stay the same while it lasts."""
     with _GUARD:
         if run_id not in _BENCHES:
-            _BENCHES[run_id] = open_workbench(load_settings())
+            settings = load_settings()
+            _BENCHES[run_id] = open_workbench(settings, server_slots(settings))
         return _BENCHES[run_id]
 
 

@@ -1,0 +1,54 @@
+"""What all archiving flows share: one run of a manifest, from its first row to its result workbook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import runtime
+from prefect.client.schemas.objects import State
+
+from flows.archive_rows import work
+from flows.reporting import Report
+from flows.walking import PREPARE, final_state, opened
+from media2dicom.inbox import file_away
+from media2dicom.runs import finish_run, manifest_lock, whereabouts
+from media2dicom.steps.workbench import Workbench
+from tasks.slots import create_limits
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a run was asked for."""
+
+    manifest: Path
+    results: Path | None = None
+    until: datetime | None = None  # nothing is begun after this moment
+
+
+def archive(
+    order: Order,
+    begin: Callable[[Workbench, Path, str], object],
+    approve: Callable[[Workbench, str], bool] | None = None,
+) -> State[Any]:
+    """One manifest: `begin` enters its rows, `approve` is asked before anything is sent."""
+    run_id = str(runtime.flow_run.id)
+    with opened(run_id) as bench:
+        create_limits(bench.settings)
+        manifest = whereabouts(bench, run_id, order.manifest)
+        with manifest_lock(bench.settings, manifest):
+            begin(bench, manifest, run_id)
+            report = Report(bench, run_id, manifest)
+            report.begin()
+            with report.live():
+                if approve is not None:
+                    work(bench, run_id, steps=PREPARE, until=order.until)
+                if approve is None or approve(bench, run_id):
+                    work(bench, run_id, until=order.until)
+            summary = finish_run(bench, run_id, manifest, order.results)
+            summary = file_away(bench, manifest, summary)
+            report.end(summary)
+    return final_state(summary)

@@ -1,0 +1,73 @@
+"""What a person is asked before anything is sent: what is ready, what is not, what was warned of. No patient data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from media2dicom.errors import NotApproved, cause_words
+from media2dicom.limits import megabytes
+from media2dicom.model import Status
+from media2dicom.runs import open_rows
+from media2dicom.steps.workbench import Workbench
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """How a run stands before its first send."""
+
+    rows: int
+    ready: int
+    instances: int
+    size_bytes: int
+    servers: tuple[str, ...]
+    not_ready: tuple[tuple[str, int], ...]  # cause in words, rows
+    already_stored: int
+    warnings: tuple[tuple[int, str], ...]  # row number, text
+
+    def as_markdown(self, most: int = 20) -> str:
+        """`most`: of the warnings, the first so many are shown."""
+        where = ", ".join(self.servers) or "no server"
+        lines = [
+            f"**{self.ready} of {self.rows} rows are ready** for {where}: "
+            f"{self.instances} objects, {megabytes(self.size_bytes)}. Nothing has been sent yet.",
+        ]
+        if self.already_stored:
+            lines.append(f"- {self.already_stored} rows are stored or skipped already.")
+        lines += [f"- {count} rows will **not** be sent: {cause}" for cause, count in self.not_ready]
+        if self.warnings:
+            lines.append(f"\n{len(self.warnings)} warnings:")
+            lines += [f"- row {number}: {text}" for number, text in self.warnings[:most]]
+            if len(self.warnings) > most:
+                lines.append(f"- and {len(self.warnings) - most} more, in the table of the run")
+        return "\n".join(lines)
+
+
+def readiness(bench: Workbench, run_id: str) -> Readiness:
+    """Count what `retrieve`, `convert` and `check` came to."""
+    rows = bench.ledger.rows(run_id)
+    ready = [row for row in rows if row.is_open and row.checked_run == run_id and row.instances]
+    ready_keys = {row.row_key for row in ready}
+    done = [row for row in rows if row.status in {Status.STORED, Status.SKIPPED}]
+    done_keys = {row.row_key for row in done}
+    causes = Counter(
+        cause_words(row.outcome.code or str(row.status).lower())
+        for row in rows
+        if row.row_key not in ready_keys and row.row_key not in done_keys
+    )
+    return Readiness(
+        rows=len(rows),
+        ready=len(ready),
+        instances=sum(len(row.instances) for row in ready),
+        size_bytes=sum(one.instance.size_bytes for row in ready for one in row.instances),
+        servers=tuple(sorted({row.destination for row in ready})),
+        not_ready=tuple(causes.most_common()),
+        already_stored=len(done),
+        warnings=tuple((row.row_number, text) for row in ready for text in row.warnings),
+    )
+
+
+def decline(bench: Workbench, run_id: str) -> None:
+    """Nothing of the run is sent: its open rows end so."""
+    for row in open_rows(bench, run_id):
+        bench.set_failure(row, NotApproved("The sending of this manifest was not approved; nothing was sent."))

@@ -1,0 +1,54 @@
+"""A large manifest in parts: some row numbers of a run, worked on by a run of Prefect's own each.
+
+All parts work under the one run of the ledger, at the same time and on whatever machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from media2dicom.errors import ManifestUnusable
+from media2dicom.ledger import Numbers
+from media2dicom.locks import exclusive
+from media2dicom.runs import finish_run, manifest_lock, open_rows
+from media2dicom.steps.workbench import Workbench
+from media2dicom.summary import Summary
+
+_PATIENCE_S = 600  # another part, or the run itself, may be writing the result workbook
+
+
+def cut(bench: Workbench, run_id: str) -> list[Numbers]:
+    """The open rows in parts of `rows_per_run`, by their numbers: first and last, inclusive."""
+    numbers = [row.row_number for row in open_rows(bench, run_id)]
+    size = bench.settings.rows_per_run
+    return [(numbers[start], numbers[start : start + size][-1]) for start in range(0, len(numbers), size)]
+
+
+@contextmanager
+def rows_lock(bench: Workbench, run_id: str, numbers: Numbers) -> Iterator[None]:
+    """One at a time on these rows: a killed run's child may still be at them. Raises AlreadyRunning."""
+    with exclusive(bench.settings, f"rows/{run_id}/{numbers[0]}-{numbers[1]}"):
+        yield
+
+
+def begin_rows(bench: Workbench, run_id: str, numbers: Numbers) -> Path:
+    """Take up what is left of these rows, as the ledger has them; the manifest they come from."""
+    run = bench.ledger.run(run_id)
+    if run is None:
+        raise ManifestUnusable(
+            "The ledger does not know the run these rows belong to.", next_step="Run the manifest again."
+        )
+    bench.ledger.begin_rows_again(run_id, numbers)
+    return run.manifest
+
+
+def finish_rows(bench: Workbench, run_id: str) -> Summary | None:
+    """Bring the result workbook of a run that is over up to date; None while the run goes on: it writes it itself."""
+    run = bench.ledger.run(run_id)
+    if run is None or run.finished_at is None:
+        return None
+    with manifest_lock(bench.settings, run.manifest, wait_s=_PATIENCE_S):
+        run = bench.ledger.run(run_id) or run  # filed elsewhere meanwhile
+        return finish_run(bench, run_id, run.manifest, run.results)

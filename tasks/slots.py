@@ -1,0 +1,69 @@
+"""As many batches at a PACS as it takes (max_associations), also across machines.
+
+On one machine the core's lock files see to it. Where runs are shown by a Prefect server, each PACS has a global
+concurrency limit there, too: strict (a missing limit is an error, not "unlimited") and leased (a killed holder frees
+its slot when the lease ends).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+from prefect.client.orchestration import get_client
+from prefect.concurrency.sync import concurrency
+from prefect.settings import PREFECT_API_URL
+
+from media2dicom.errors import Media2DicomError
+from media2dicom.settings import Settings
+from media2dicom.slots import ServerSlots, slot_limits, slot_names
+
+_LEASE_S = 60
+
+
+class SlotNotGranted(Media2DicomError):
+    """Prefect's server did not say whether we may."""
+
+    code = "slot-not-granted"
+    transient = True
+    default_next_step = "Retry when the Prefect server is back; nothing was sent."
+
+
+class SharedSlots:
+    """`ServerSlots` of the core, and around it the global limit."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._on_this_machine = ServerSlots(settings)
+        self._names = slot_names(settings)
+
+    def __getitem__(self, server_name: str) -> AbstractContextManager[None]:
+        return self._slot(server_name)
+
+    @contextmanager
+    def _slot(self, server_name: str) -> Iterator[None]:
+        with self._on_this_machine[server_name], ExitStack() as held:
+            # A lease that cannot be renewed tears no send apart: the lock files still hold on this machine.
+            slot = concurrency(
+                self._names[server_name], strict=True, lease_duration=_LEASE_S, raise_on_lease_renewal_failure=False
+            )
+            try:
+                held.enter_context(slot)
+            except Exception as error:  # noqa: BLE001 - whatever the client raises when the server is away
+                raise SlotNotGranted(
+                    f"No slot of the limit {self._names[server_name]} ({type(error).__name__})."
+                ) from None
+            yield
+
+
+def server_slots(settings: Settings) -> SharedSlots | None:
+    """The slots of a run that a Prefect server shows; None: the core's own will do."""
+    return SharedSlots(settings) if PREFECT_API_URL.value() else None
+
+
+def create_limits(settings: Settings) -> None:
+    """The global concurrency limits of all configured servers, as the settings have them today."""
+    if not PREFECT_API_URL.value():
+        return
+    with get_client(sync_client=True) as client:
+        for name, limit in slot_limits(settings).items():
+            client.upsert_global_concurrency_limit_by_name(name, limit)
