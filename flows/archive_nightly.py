@@ -1,0 +1,220 @@
+"""Flow: the nightly run. What earlier runs left, then the inbox, then a summary for the morning.
+
+The run is Completed when all is well. It is Completed under the name "Needs attention" when every manifest had its
+turn and some need a person: those with failed rows have Failed runs of their own, which are the ones to retry. It is
+Failed when a fault kept a manifest from its turn: then a Retry of the night itself helps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, runtime
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
+from prefect.states import Completed, Failed
+
+from flows.archive_manifest import archive_manifest
+from flows.children import run_child
+from flows.forms import ServerChoice
+from flows.nightly_report import Night, Turn
+from flows.notifying import notify
+from flows.walking import opened
+from media2dicom.arrivals import Arrival, Inbox, arrival
+from media2dicom.carry_over import (
+    Standing,
+    claimed,
+    file_if_stored,
+    is_under_way,
+    newest_runs,
+    server_of,
+    standing_of,
+)
+from media2dicom.errors import AlreadyRunning, Media2DicomError
+from media2dicom.inbox import complete_filing, place_in
+from media2dicom.ledger import Run
+from media2dicom.runs import last_run
+from media2dicom.selection import Selection
+from media2dicom.steps.workbench import Workbench
+from media2dicom.summary import summarise
+
+SUMMARY_KEY = "nightly-summary"
+_RAISED = "Flow run encountered an exception: "
+
+
+@flow(name="archive-nightly", persist_result=False)
+def archive_nightly(
+    server: ServerChoice = None, window_hours: float | None = None, carry_over: bool = True
+) -> State[Any]:
+    """Archive every manifest in the inbox, and take up what earlier runs left. Each manifest is a run of its own.
+
+    Args:
+        server: The PACS for rows that name none; empty: the default one.
+        window_hours: Nothing is begun later than this after the start; empty: as in the settings.
+        carry_over: First take up killed runs and rows that failed in a way that may have passed.
+    """
+    with opened(str(runtime.flow_run.id)) as bench:
+        nightly = bench.settings.nightly
+        hours = nightly.window_hours if window_hours is None else window_hours
+        work = _Work(bench, server, until=_start() + timedelta(hours=hours))
+        complete_filing(bench)
+        if carry_over:
+            for run in newest_runs(bench, nightly.carry_over_days):
+                work.take_up(run)
+        for one in work.arrivals():
+            work.take(one)
+        work.tell_gone()
+        return _say(bench, work.night)
+
+
+def _start() -> datetime:
+    """When the night was meant to begin. A Retry in the morning begins when it is pressed."""
+    return datetime.now(UTC) if runtime.flow_run.run_count > 1 else runtime.flow_run.scheduled_start_time
+
+
+class _Work:
+    """The manifests of one night, one after the other."""
+
+    def __init__(self, bench: Workbench, server: str | None, *, until: datetime) -> None:
+        self.bench, self.server, self.until = bench, server, until
+        self.night = Night(bench.settings.inbox)
+        self._inbox = Inbox(bench.settings)
+        self._tried: set[Arrival] = set()  # as they were then: a new file of an old name has its turn
+        self._gone: list[Run] = []
+
+    # --- what earlier runs left ---------------------------------------------------------------------------------
+
+    def take_up(self, run: Run) -> None:
+        with self._guarded(run.manifest):
+            standing = standing_of(self.bench, run)
+            if self._newest(run.manifest) != run.run_id or standing is Standing.OVER:
+                file_if_stored(self.bench, run)
+            elif standing in {Standing.WAITING, Standing.UNDER_WAY}:
+                self.night.elsewhere.append((run.manifest, str(standing)))
+            elif standing is Standing.GONE:
+                self._gone.append(run)
+            elif standing is Standing.CHANGED:
+                if not self._lies_in_inbox(run.manifest):  # there it has its turn anyway
+                    self.night.told.append((run.manifest, f"It {standing}."))
+            elif self._is_late:
+                self.night.left.append(run.manifest)
+            else:
+                selection = Selection(transient=True) if standing is Standing.LEFT else None
+                self._archive(run.manifest, run.server, selection)
+
+    def tell_gone(self) -> None:
+        """Manifests that are not where they were, unless their rows were stored this night by another one."""
+        for run in self._gone:
+            with self._guarded(run.manifest):
+                if standing_of(self.bench, run) is Standing.GONE:
+                    self.night.told.append((run.manifest, f"It {Standing.GONE}."))
+
+    def _newest(self, manifest: Path) -> str | None:
+        """Another night may have been at it since."""
+        run = last_run(self.bench, manifest)
+        return run.run_id if run is not None else None
+
+    def _lies_in_inbox(self, manifest: Path) -> bool:
+        place = place_in(self.bench.settings, manifest)
+        return place is not None and place[0] == "" and manifest.is_file()
+
+    # --- the inbox ----------------------------------------------------------------------------------------------
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """What is ready, the oldest first; what gets ready meanwhile, too. What is being written is waited for once."""
+        waited = False
+        while True:
+            look = self._inbox.look()
+            fresh = [one for one in look.ready if one not in self._tried]
+            yield from fresh
+            if not fresh:
+                if waited or not look.settling or self._is_late:
+                    break
+                time.sleep(self.bench.settings.nightly.quiet_s)
+                waited = True
+        advice = "Read the note beside it."
+        self.night.told += [(path.resolve(), advice) for path in look.noted]
+
+    def take(self, one: Arrival) -> None:
+        self._tried.add(one)
+        path = one.path.resolve()
+        if self._is_late:
+            self.night.left.append(path)
+            return
+        with self._guarded(path):
+            if not one.is_still_there:
+                return
+            run = last_run(self.bench, path)
+            standing = standing_of(self.bench, run) if run is not None and run.finished_at is None else None
+            if standing in {Standing.WAITING, Standing.UNDER_WAY}:
+                self.night.elsewhere.append((path, str(standing)))
+            else:
+                self._archive(path, server_of(self.bench, path, self.server), None)
+
+    # --- one manifest -------------------------------------------------------------------------------------------
+
+    @property
+    def _is_late(self) -> bool:
+        return datetime.now(UTC) >= self.until
+
+    @contextmanager
+    def _guarded(self, manifest: Path) -> Iterator[None]:
+        """The manifest is ours meanwhile. Whatever happens to it, the others have their turn."""
+        try:
+            with claimed(self.bench.settings, manifest):
+                yield
+        except AlreadyRunning as error:
+            self.night.elsewhere.append((manifest, error.message))
+        except Media2DicomError as error:
+            self.night.turns.append(Turn(manifest, trouble=f"{error.message} {error.next_step}"))
+
+    def _archive(self, manifest: Path, server: str | None, selection: Selection | None) -> None:
+        """A run of its own, and how it ended."""
+        if manifest.is_file():
+            self._tried.add(arrival(manifest))
+        parameters = {
+            "manifest": str(manifest),
+            "server": server,
+            "retry": asdict(selection) if selection else None,
+            "until": self.until,
+        }
+        state = run_child(archive_manifest, parameters)
+        run_id = str(state.state_details.flow_run_id)
+        run = self.bench.ledger.run(run_id)
+        if run is not None and run.finished_at is not None:
+            summary = summarise(self.bench, run_id, run.manifest, run.results)
+            self.night.turns.append(Turn(run.manifest, summary, self._unfiled(run.manifest, summary.not_stored)))
+        elif run is None and is_under_way(self.bench.settings, manifest):
+            self.night.elsewhere.append((manifest, str(Standing.UNDER_WAY)))
+        else:
+            reason = (state.message or f"Its run ended as {state.name}.").removeprefix(_RAISED)
+            self.night.turns.append(Turn(manifest, trouble=reason))
+
+    def _unfiled(self, manifest: Path, not_stored: int) -> str:
+        if not not_stored and self._lies_in_inbox(manifest):
+            return "All its rows are stored, but it could not be moved to done/: see to the rights of the inbox."
+        return ""
+
+
+def _say(bench: Workbench, night: Night) -> State[Any]:
+    """The summary to whoever wants it, and the state of the night."""
+    headline = night.headline()
+    night.warnings += notify(bench.settings.nightly.notify, f"Media2DICOM: {headline}", night.counts())
+    for warning in night.warnings:
+        get_run_logger().warning(warning)
+    try:
+        create_markdown_artifact(night.as_markdown(), key=SUMMARY_KEY, description="The morning summary")
+    except Exception as error:  # noqa: BLE001 - a dashboard that is away does not fail the night
+        get_run_logger().warning("The summary could not be shown (%s).", type(error).__name__)
+    if night.broken:
+        return Failed(message=headline)
+    if night.needing or night.told:
+        return Completed(name="Needs attention", message=headline)
+    return Completed(message=headline)
