@@ -140,11 +140,11 @@ class _Work:
                 time.sleep(self.bench.settings.nightly.quiet_s)
                 waited = True
         advice = "Read the note beside it."
-        self.night.told += [(path.resolve(), advice) for path in look.noted]
+        self.night.told += [(path, advice) for path in look.noted]
 
     def take(self, one: Arrival) -> None:
         self._tried.add(one)
-        path = one.path.resolve()
+        path = one.path
         if self._is_late:
             self.night.left.append(path)
             return

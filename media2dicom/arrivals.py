@@ -79,7 +79,7 @@ class Inbox:
 
     def look(self) -> Look:
         """Everything in the inbox, and the notes brought up to date. Raises CacheFailed when there is no inbox."""
-        folder = self.settings.inbox
+        folder = self.settings.inbox.resolve()
         ready, settling, noted = [], [], []
         notes: set[Path] = set()
         with sealed("Looking into the inbox"):
@@ -155,7 +155,7 @@ def _entries(inbox: Path) -> Iterator[tuple[Path, Media2DicomError | None]]:
                 if _means_manifest(name):
                     advice = "Give it a name without such an ending."
                     yield path, ManifestUnusable("It is a folder, not a manifest.", next_step=advice)
-            elif entry.is_symlink() and entry.is_dir():
+            elif entry.is_symlink() and path.is_dir():
                 advice = "Put manifests into the inbox itself."
                 yield (
                     path,
