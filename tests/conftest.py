@@ -29,6 +29,22 @@ def settings(pacs: peers.Peer, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
+def postgresql() -> Iterator[peers.PostgreSQL]:
+    """PostgreSQL, shared by the session: each test has a database of its own (`new_database`)."""
+    with peers.postgres() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty ledger of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'data' / 'ledger.sqlite'}"
+    server: peers.PostgreSQL = request.getfixturevalue("postgresql")
+    return server.new_database()
+
+
+@pytest.fixture(scope="session")
 def standard(request: pytest.FixtureRequest) -> Path:
     """PS3.3 for dicom-validator, made once per checkout and version of the tools."""
     folder = request.config.cache.mkdir(f"standard-{version('dicom-validator')}-{version('pydicom')}")

@@ -1,6 +1,6 @@
-"""The one home of what the tests talk to: Orthanc, DCMTK's dcmqrscp, the embedded PACS, and SCPs that misbehave.
+"""The one home of what the tests talk to: Orthanc, DCMTK's dcmqrscp, the embedded PACS, odd SCPs, PostgreSQL.
 
-Every peer is started on a free port, waited for with C-ECHO, and stopped by its own process id.
+Every peer is started on a free port, waited for by asking it something, and stopped by its own process id.
 """
 
 from __future__ import annotations
@@ -9,16 +9,20 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -46,7 +50,9 @@ def free_port() -> int:
 
 def binary(name: str) -> str:
     """The path of an installed program. Without it the test is skipped on a laptop and fails in CI."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    postgresql = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    beside = os.pathsep.join(["/usr/sbin", "/usr/local/sbin", *postgresql])
+    found = shutil.which(name) or shutil.which(name, path=beside)
     if found is None:
         reason = f"{PEER_MISSING}: {name} ({HOW_TO_GET_PEERS})"
         if os.environ.get("CI") == "true":
@@ -270,14 +276,81 @@ def draining_scp() -> Iterator[Peer]:
             yield Peer("drain", front.port, real.ae_title, real.our_port)
 
 
+class PostgreSQL:
+    """A PostgreSQL server of our own, on the loopback, that nothing but the tests knows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = free_port()
+        self._running = ExitStack()
+        # PostgreSQL refuses to run as root.
+        self._user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
+        if self._user:
+            shutil.chown(folder, **self._user)
+        initdb = [binary("initdb"), "-D", str(folder / "data"), "-U", "tests", "--auth=trust", "--encoding=UTF8"]
+        made = subprocess.run(
+            [*initdb, "--locale=C", "--no-sync"], cwd=folder, capture_output=True, text=True, **self._user
+        )
+        assert made.returncode == 0, made.stderr
+
+    def start(self) -> None:
+        settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", "fsync": "off"}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        command = [binary("postgres"), "-D", str(self._folder / "data"), *options]
+        # Interrupted, it puts its clients out and ends; terminated, it would wait for them.
+        process = self._running.enter_context(_process(command, self._folder, end_with=signal.SIGINT, **self._user))
+        end = time.monotonic() + _READY_WITHIN_S
+        while True:
+            try:
+                self.execute("SELECT 1")
+            except psycopg.OperationalError as error:
+                if process.poll() is not None or time.monotonic() > end:
+                    pytest.fail(f"PostgreSQL did not start: {error}")
+                time.sleep(0.05)
+            else:
+                return
+
+    def stop(self) -> None:
+        self._running.close()
+
+    def execute(self, statement: str, database: str = "postgres") -> list[Any]:
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def url(self, database: str) -> str:
+        return f"postgresql://tests@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        name = f"test_{uuid.uuid4().hex}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+
 @contextmanager
-def _process(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+def postgres(folder: Path | None = None) -> Iterator[PostgreSQL]:
+    """A PostgreSQL server. As root, `folder` must be one that other users reach, which a folder of pytest's is not."""
+    binary("postgres")
+    with tempfile.TemporaryDirectory(prefix="media2dicom-postgresql-") as own:
+        server = PostgreSQL(folder or Path(own))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def _process(
+    command: list[str], folder: Path, *, end_with: signal.Signals = signal.SIGTERM, **options: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / "log.txt").open("ab") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, **options)
         try:
             yield process
         finally:
-            process.terminate()
+            process.send_signal(end_with)
             try:
                 process.wait(timeout=10)
             except subprocess.TimeoutExpired:

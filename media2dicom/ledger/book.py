@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -50,27 +51,19 @@ class Ledger(RunBook):
             .join(RUN_ROWS, RUN_ROWS.c.row_key == ROWS.c.row_key)
             .where(of_run(run_id, numbers))
         )
+        # Joined, not looked up by their keys: for all rows of a large run that takes PostgreSQL many times as long.
+        of_these = INSTANCES.select().join(RUN_ROWS, RUN_ROWS.c.row_key == INSTANCES.c.row_key)
+        of_these = of_these.where(of_run(run_id, numbers))
+        parts = [sa.true()] if row_keys is None else [RUN_ROWS.c.row_key.in_(chunk) for chunk in chunks(list(row_keys))]
+        found: list[LedgerRow] = []
+        instances: dict[str, list[LedgerInstance]] = {}
         with self._read() as connection:
-            if row_keys is None:
-                found = [ledger_row(record) for record in connection.execute(query).mappings()]
-            else:
-                found = [
-                    ledger_row(record)
-                    for chunk in chunks(list(row_keys))
-                    for record in connection.execute(query.where(ROWS.c.row_key.in_(chunk))).mappings()
-                ]
-            if with_instances:
-                instances = self._instances(connection, [row.row_key for row in found])
-                found = [replace(row, instances=tuple(instances.get(row.row_key, ()))) for row in found]
+            for part in parts:
+                found += [ledger_row(record) for record in connection.execute(query.where(part)).mappings()]
+                if with_instances:
+                    instances.update(_by_row(connection, of_these.where(part)))
+        found = [replace(row, instances=tuple(instances.get(row.row_key, ()))) for row in found]
         return sorted(found, key=lambda row: row.row_number)
-
-    def _instances(self, connection: Connection, row_keys: list[str]) -> dict[str, list[LedgerInstance]]:
-        found: dict[str, list[LedgerInstance]] = {}
-        for chunk in chunks(row_keys):
-            query = INSTANCES.select().where(INSTANCES.c.row_key.in_(chunk))
-            for record in connection.execute(query.order_by(INSTANCES.c.row_key, INSTANCES.c.number)).mappings():
-                found.setdefault(record["row_key"], []).append(ledger_instance(record))
-        return found
 
     def set_outcome(self, row_key: str, outcome: Outcome, **columns: object) -> None:
         """Move one row. `columns`: study_key, identified_, prepared_, checked_, stored_run. STORED never reverts."""
@@ -129,7 +122,8 @@ class Ledger(RunBook):
     def put_prepared(self, row_key: str, instances: Iterable[Instance]) -> None:
         """The row's files are complete on disk: PREPARED. What was sent before keeps its state."""
         with self._write() as connection:
-            known = {one.instance.number: one for one in self._instances(connection, [row_key]).get(row_key, [])}
+            before_of = _by_row(connection, INSTANCES.select().where(INSTANCES.c.row_key == row_key))
+            known = {one.instance.number: one for one in before_of.get(row_key, [])}
             connection.execute(INSTANCES.delete().where(INSTANCES.c.row_key == row_key))
             values = []
             for instance in instances:
@@ -222,3 +216,11 @@ class Ledger(RunBook):
                     for number, state in changes.items()
                 ],
             )
+
+
+def _by_row(connection: Connection, query: sa.Select[Any]) -> dict[str, list[LedgerInstance]]:
+    """Row key -> its instances, in the order of their numbers."""
+    found: dict[str, list[LedgerInstance]] = {}
+    for record in connection.execute(query.order_by(INSTANCES.c.row_key, INSTANCES.c.number)).mappings():
+        found.setdefault(record["row_key"], []).append(ledger_instance(record))
+    return found

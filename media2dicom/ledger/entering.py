@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from media2dicom.ledger.records import ROW_JSON, Entry, Numbers, chunks, now, outcome_values
+from media2dicom.ledger.records import ROW_JSON, Entry, Numbers, now, outcome_values
 from media2dicom.ledger.tables import INSTANCES, ROWS, RUN_ROWS, of_run
 from media2dicom.model import Outcome, Status
 
@@ -29,24 +29,21 @@ _SOMETHING_MAYBE_THERE: Final = sa.exists().where(
 
 def enter_rows(connection: Connection, run_id: str, entries: Sequence[Entry]) -> None:
     """Write the entries as the rows of the run. Each key may come once in a run."""
-    known = _known(connection, [entry.row_key for entry in entries])
+    numbers = [
+        {
+            "run_id": run_id,
+            "row_number": entry.row_number,
+            "row_key": entry.row_key,
+            "taken": entry.outcome is not None,
+        }
+        for entry in entries
+    ]
+    _execute(connection, RUN_ROWS.insert(), numbers)
+    known = _known(connection, run_id)
     changes = _Changes()
     for entry in entries:
         changes.add(entry, known.get(entry.row_key))
     changes.write(connection)
-    _execute(
-        connection,
-        RUN_ROWS.insert(),
-        [
-            {
-                "run_id": run_id,
-                "row_number": entry.row_number,
-                "row_key": entry.row_key,
-                "taken": entry.outcome is not None,
-            }
-            for entry in entries
-        ],
-    )
 
 
 def begin_again(connection: Connection, run_id: str, numbers: Numbers | None) -> None:
@@ -60,13 +57,14 @@ def begin_again(connection: Connection, run_id: str, numbers: Numbers | None) ->
         connection.execute(again.where(condition).values(**outcome_values(outcome), **_FORGOTTEN, finished_at=None))
 
 
-def _known(connection: Connection, row_keys: Sequence[str]) -> dict[str, tuple[Status, bool]]:
-    """Known rows: their status, and whether something of them may be in the PACS."""
-    found: dict[str, tuple[Status, bool]] = {}
-    for chunk in chunks(row_keys):
-        query = sa.select(ROWS.c.row_key, ROWS.c.status, _SOMETHING_MAYBE_THERE).where(ROWS.c.row_key.in_(chunk))
-        found.update({key: (Status(status), bool(there)) for key, status, there in connection.execute(query)})
-    return found
+def _known(connection: Connection, run_id: str) -> dict[str, tuple[Status, bool]]:
+    """Rows of the run that are known: their status, and whether something of them may be in the PACS."""
+    query = (
+        sa.select(ROWS.c.row_key, ROWS.c.status, _SOMETHING_MAYBE_THERE)
+        .join(RUN_ROWS, RUN_ROWS.c.row_key == ROWS.c.row_key)
+        .where(of_run(run_id, None))
+    )
+    return {key: (Status(status), bool(there)) for key, status, there in connection.execute(query)}
 
 
 @dataclass

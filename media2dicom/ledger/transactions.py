@@ -33,8 +33,12 @@ class Transactions:
         self._engine = make_engine(url)
         self._reader, self._writer = reading(self._engine), writing(self._engine)
         self._writers = threading.Lock()  # threads queue here, so that a process has one connection that waits
-        with self._write() as connection:
-            make_tables(connection)
+        try:
+            with self._write() as connection:
+                make_tables(connection)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._engine.dispose()

@@ -1,33 +1,28 @@
-"""The ledger: durable, private, quick with many rows, safe with many writers, and not SQLite's alone."""
+"""The ledger: durable, private, quick with many rows, safe with many writers, in SQLite and in PostgreSQL."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from media2dicom.errors import LedgerFailed
 from media2dicom.ledger import Entry, InstanceState, Ledger
-from media2dicom.ledger import tables as tables_module
-from media2dicom.ledger.engine import make_engine
-from media2dicom.ledger.tables import METADATA
+from media2dicom.ledger.records import instance_values
+from media2dicom.ledger.tables import INSTANCES
 from media2dicom.model import Instance, Outcome, Row, SourceStudy, Status
 from media2dicom.settings import Settings
 
-REPOSITORY = Path(__file__).parents[2]
-
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(f"sqlite:///{tmp_path / 'data' / 'ledger.sqlite'}")
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    opened = Ledger(ledger_url)
     yield opened
     opened.close()
 
@@ -63,9 +58,14 @@ def send(ledger: Ledger, key: str, *numbers: int) -> None:
         ledger.record_attempt("run", key, number, None, None)
 
 
-def test_ledger_is_its_owners_alone(ledger: Ledger, tmp_path: Path) -> None:
-    begin(ledger, entry(2))
+def test_ledger_in_a_file_is_its_owners_alone(tmp_path: Path) -> None:
     folder = tmp_path / "data"
+    with closing(Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")) as ledger:
+        _files_are_its_owners_alone(ledger, folder)
+
+
+def _files_are_its_owners_alone(ledger: Ledger, folder: Path) -> None:
+    begin(ledger, entry(2))
     assert folder.stat().st_mode & 0o777 == 0o700
     files = list(folder.iterdir())
     assert {path.name for path in files} >= {"ledger.sqlite", "ledger.sqlite-wal"}
@@ -192,7 +192,12 @@ def test_twenty_thousand_rows_take_seconds(ledger: Ledger) -> None:
     begun = time.monotonic()
     begin(ledger, *entries, run_id="again")
     again = time.monotonic()
-    assert len(ledger.rows("again")) == 20_000
+    with ledger._write() as connection:  # as if each row had been prepared
+        instances = [
+            {"row_key": one.row_key, **instance_values(instance(0)), "status": Status.PREPARED} for one in entries
+        ]
+        connection.execute(INSTANCES.insert(), instances)
+    assert all(row.instances for row in ledger.rows("again"))
     read = time.monotonic()
     print(f"begin {begun - start:.1f} s, again {again - begun:.1f} s, rows {read - again:.1f} s")
     assert read - start < 30  # one statement a row takes minutes
@@ -226,61 +231,113 @@ def test_writers_in_threads_wait_for_each_other_and_readers_do_not_wait(ledger: 
         assert len(ledger.rows("run")) == 8  # while somebody writes
 
 
-def test_processes_open_and_write_one_ledger_at_once(tmp_path: Path) -> None:
-    code = (
-        "import sys; from media2dicom.ledger import Ledger\n"
-        "sys.stdin.read(1)\n"
-        "ledger = Ledger(sys.argv[1])\n"
-        "for _ in range(50): ledger.record_attempt('run', sys.argv[2], 0, 0, None)\n"
-    )
-    url = f"sqlite:///{tmp_path / 'data' / 'ledger.sqlite'}"
-    children = [
-        subprocess.Popen([sys.executable, "-c", code, url, str(n)], cwd=REPOSITORY, stdin=subprocess.PIPE)
-        for n in range(3)
-    ]
-    for child in children:
-        child.communicate(b"!", timeout=60)
-    assert [child.returncode for child in children] == [0, 0, 0]
-    with make_engine(url).connect() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(tables_module.ATTEMPTS)).scalar() == 150
-
-
-def test_every_statement_is_postgresqls_too(ledger: Ledger) -> None:
-    """Whatever the ledger executes on SQLite compiles in PostgreSQL's dialect, and the tables can be made there."""
-    statements: list[sa.ClauseElement] = []
-
-    @sa.event.listens_for(ledger._engine, "before_execute")
-    def _see(_connection: object, statement: sa.ClauseElement, *_others: object) -> None:
-        statements.append(statement)
-
-    begin(ledger, entry(2))
-    begin(ledger, entry(2), entry(3, Outcome(Status.REFUSED, "x")), run_id="again")
-    [row, _] = ledger.rows("again")
-    ledger.claim_content(row, "again", "content")
-    ledger.claim_content(replace(row, row_key="key-3"), "again", "content")
-    ledger.put_source("run", "study", SourceStudy("1.2.3", Path("/x")))
-    ledger.source("run", "study")
-    ledger.forget_sources("run")
-    ledger.put_prepared("key-2", [instance(0), instance(1)])
-    ledger.replace_instance("key-2", instance(0))
-    send(ledger, "key-2", 0, 1)
-    ledger.mark_sending(replace(row, row_key="key-3"), "again", "key-2", [0])
-    ledger.record_attempt("run", "key-2", 0, 0, None)
-    ledger.set_instances("key-2", {0: InstanceState(Status.STORED, 0, "find")})
-    ledger.add_warnings("key-2", ["w"])
-    ledger.counts("run")
-    ledger.unfinished_row_keys()
-    ledger.rows("again", ["key-2"])
-    ledger.finish_run("run", None)
-    ledger.runs(Path("/lab/m.csv"))
-    compiled = [str(statement.compile(dialect=postgresql.dialect())) for statement in statements]
-    assert len(compiled) > 30
-    assert not any(word in text for text in compiled for word in ("PRAGMA", "OR REPLACE", "OR IGNORE"))
-    for table in METADATA.sorted_tables:
-        assert "CREATE TABLE" in str(sa.schema.CreateTable(table).compile(dialect=postgresql.dialect()))
-        assert "CREATE TABLE" in str(sa.schema.CreateTable(table).compile(dialect=sqlite.dialect()))
-
-
 def test_ledger_is_below_the_data_folder_unless_said_otherwise(tmp_path: Path) -> None:
     assert Settings(data_dir=tmp_path).ledger_location == f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     assert Settings(ledger_url="postgresql://host/db").ledger_location == "postgresql://host/db"
+
+
+# --- runs and ranges of rows -------------------------------------------------------------------------------------
+
+
+def test_run_is_found_by_its_id(ledger: Ledger) -> None:
+    begin(ledger, entry(2))
+    run = ledger.run("run")
+    assert run is not None
+    assert (run.manifest, run.server, run.finished_at, run.approval_asked_at) == (
+        Path("/lab/m.csv"),
+        "pacs",
+        None,
+        None,
+    )
+    assert ledger.run("another") is None
+
+
+def test_finished_run_that_is_opened_again_has_not_finished(ledger: Ledger) -> None:
+    begin(ledger, entry(2))
+    begin(ledger, entry(2), run_id="other")
+    ledger.finish_run("run", Path("/lab/m.results.xlsx"))
+    assert [run.run_id for run in ledger.runs(unfinished=True)] == ["other"]
+    ledger.reopen_run("run")
+    assert {run.run_id for run in ledger.runs(unfinished=True)} == {"run", "other"}
+
+
+def test_run_keeps_that_approval_was_asked_for_as_long_as_its_manifest_is_the_same(ledger: Ledger) -> None:
+    def asked() -> str | None:
+        run = ledger.run("run")
+        assert run is not None
+        return run.approval_asked_at
+
+    begin(ledger, entry(2))
+    ledger.set_approval_asked("run", "2030-01-01T00:00:00+00:00")
+    begin(ledger, entry(2))
+    assert asked() == "2030-01-01T00:00:00+00:00"
+    ledger.begin_run("run", Path("/lab/m.csv"), "1" * 64, "pacs", [entry(2), entry(3)])
+    assert asked() is None
+    ledger.set_approval_asked("run", "2030-01-01T00:00:00+00:00")
+    ledger.set_approval_asked("run", None)
+    assert asked() is None
+
+
+def test_runs_follow_a_manifest_that_was_moved(ledger: Ledger) -> None:
+    begin(ledger, entry(2), run_id="one")
+    begin(ledger, entry(2), run_id="two")
+    ledger.begin_run("other", Path("/lab/other.csv"), "", None, [entry(3)])
+    ledger.move_manifest(Path("/lab/m.csv"), Path("/lab/done/m.csv"))
+    assert [run.run_id for run in ledger.runs(Path("/lab/done/m.csv"))] == ["two", "one"]
+    assert ledger.runs(Path("/lab/m.csv")) == []
+    assert [run.run_id for run in ledger.runs(limit=2)] == ["other", "two"]
+
+
+def test_rows_and_counts_of_a_range_of_numbers(ledger: Ledger) -> None:
+    begin(ledger, *(entry(number) for number in range(2, 10)))
+    ledger.set_outcome("key-5", Outcome(Status.FAILED, "x"))
+    assert [row.row_number for row in ledger.rows("run", numbers=(4, 6))] == [4, 5, 6]
+    assert [row.row_number for row in ledger.rows("run", ["key-4", "key-9"], numbers=(4, 6))] == [4]
+    assert ledger.counts("run", (4, 6)) == {Status.CHECKED: 2, Status.FAILED: 1}
+    assert ledger.counts("run") == {Status.CHECKED: 7, Status.FAILED: 1}
+    assert ledger.rows("run", numbers=(10, 20)) == []
+
+
+def test_rows_that_are_begun_again_stand_as_at_the_beginning(ledger: Ledger) -> None:
+    """Only those of the range that the run took, that could be read and that are not done."""
+    unreadable = replace(entry(8, Outcome(Status.REFUSED, "cell-invalid")), row=None)
+    begin(ledger, entry(7))
+    begin(ledger, *(entry(number) for number in range(2, 7)), entry(7, None), unreadable, entry(9), run_id="again")
+    failed = Outcome(Status.FAILED, "x", "a message", "a next step", transient=True)
+    for number in (2, 7, 9):
+        ledger.set_outcome(f"key-{number}", failed, study_key="s", identified_run="again", prepared_run="again")
+    ledger.set_outcome("key-3", Outcome(Status.STORED), stored_run="again")
+    ledger.set_outcome("key-4", Outcome(Status.SKIPPED))
+    ledger.set_outcome("key-5", Outcome(Status.REFUSED, "study-not-found"))
+    ledger.put_prepared("key-6", [instance(0), instance(1)])
+    ledger.set_instances("key-6", {1: InstanceState(Status.UNCERTAIN)})
+    ledger.set_outcome("key-6", failed)
+    ledger.add_warnings("key-2", ["of the sheet"])
+    ledger.begin_rows_again("again", (2, 8))
+    rows = {row.row_number: row for row in ledger.rows("again")}
+    assert [str(rows[number].status) for number in range(2, 10)] == [
+        *("CHECKED", "STORED", "SKIPPED", "CHECKED", "UNCERTAIN", "FAILED", "REFUSED", "FAILED")
+    ]
+    again = rows[2]
+    assert again.outcome == Outcome(Status.CHECKED)
+    assert (again.study_key, again.identified_run, again.prepared_run, again.finished_at) == (None, None, None, None)
+    assert again.warnings == ("of the sheet",)
+    assert [one.status for one in rows[6].instances] == [Status.PREPARED, Status.UNCERTAIN]
+    ledger.begin_rows_again("again")
+    assert ledger.rows("again", ["key-9"])[0].status == Status.CHECKED
+
+
+def test_text_that_no_database_holds_ends_no_run(ledger: Ledger) -> None:
+    """A PACS may answer with NUL characters, and a file system has names that are no text."""
+    begin(ledger, replace(entry(2), media="a\0b.png", warnings=("w\0",)))
+    ledger.begin_run("odd", Path("/lab/\udce9.csv"), "", None, [entry(3)])
+    ledger.set_outcome("key-2", Outcome(Status.FAILED, "x" * 200, "it said \0\ud800", "n" * 10_000))
+    ledger.add_warnings("key-2", ["\0"])
+    [row] = ledger.rows("run")
+    assert row.media == "a␀b.png"
+    assert row.outcome == Outcome(Status.FAILED, "x" * 200, "it said ␀\\ud800", "n" * 10_000)
+    assert row.warnings == ("w\0", "\0")
+    assert [run.run_id for run in ledger.runs(Path("/lab/\udce9.csv"))] == ["odd"]
+    long = Path("/" + "/".join(uuid.uuid4().hex for _ in range(120)))  # a path has up to 4,096 bytes
+    ledger.begin_run("long", long, "", None, [entry(4)])
+    assert [run.run_id for run in ledger.runs(long)] == ["long"]
