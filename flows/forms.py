@@ -146,18 +146,14 @@ def _manifest_form(settings: Settings) -> JsonSchemaValue:
 
 
 def _failed_manifest_form(settings: Settings) -> JsonSchemaValue:
-    none = {"title": "None", "type": "null"}
-    return {"anyOf": [*_one_of("With rows left", with_rows_left(settings)), _text("Type a path"), none]}
+    # The empty text, the default, is a choice: else the form would open on the other tab.
+    return {"anyOf": [*_one_of("With rows left", [*with_rows_left(settings), ""]), _text("Type a path")]}
 
 
 _as_text = BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value)
 
 ManifestChoice = Annotated[str, _as_text, _Form(_manifest_form, _text("Type a path"))]
-FailedManifestChoice = Annotated[
-    str | None,
-    _as_text,
-    _Form(_failed_manifest_form, {"anyOf": [_text("Type a path"), {"title": "None", "type": "null"}]}),
-]
+FailedManifestChoice = Annotated[str, _as_text, _Form(_failed_manifest_form, _text("Type a path"))]
 
 
 # --- causes -----------------------------------------------------------------------------------------------------
