@@ -140,7 +140,8 @@ def status(
     config: ConfigOption = None,
 ) -> None:
     """The ledger's view: how the rows of a manifest stand, or all runs."""
-    from flows.screens import show_rows, show_runs, show_summary
+    from flows.screens import show_dashboard, show_rows, show_runs, show_summary
+    from flows.served import dashboard_link
     from flows.views import run_json, runs_json
     from media2dicom.runs import last_run
     from media2dicom.steps.workbench import open_workbench
@@ -152,6 +153,7 @@ def status(
         if manifest is None:
             runs = bench.ledger.runs()
             show_runs(console, bench.ledger, runs)
+            show_dashboard(console, dashboard_link(bench.settings, None))
             if json:
                 print_json(runs_json(bench.ledger, runs))
             return
@@ -162,10 +164,12 @@ def status(
                 print_json({"manifest": str(manifest), "run_id": None, "rows": []})
             return
         rows, summary = bench.ledger.rows(last.run_id), summarise(bench, last.run_id, manifest, last.results)
+        dashboard = dashboard_link(bench.settings, last.run_id)
     show_rows(console, rows, last.run_id)
     show_summary(console, summary)
+    show_dashboard(console, dashboard)
     if json:
-        print_json(run_json(rows, summary))
+        print_json(run_json(rows, summary) | {"dashboard": dashboard})
 
 
 @app.command()

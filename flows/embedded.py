@@ -1,7 +1,8 @@
-"""A flow run from the command line. Prefect is set up before it is imported: quiet, private, out of the way.
+"""A run from the command line. Prefect is set up before it is imported: quiet, private, out of the way.
 
-A PREFECT_API_URL in the environment is respected: then that server shows and records the run. Otherwise Prefect
-starts a temporary server of its own.
+A running `media2dicom up` with the same settings takes the run (served.py). Else it runs in this process, and a
+PREFECT_API_URL in the environment is respected: then that server shows and records the run. Otherwise Prefect starts
+a temporary server of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from flows.orphans import end_orphans
 from flows.screens import progress
+from flows.served import RunLeft, ServedRun, usable_up
 from media2dicom.errors import (
     AssociationRejected,
     ManifestUnusable,
@@ -25,11 +27,12 @@ from media2dicom.errors import (
     TlsFailed,
 )
 from media2dicom.ledger import LedgerRow
+from media2dicom.manifest.reading import read_manifest
 from media2dicom.model import Status
 from media2dicom.runs import last_run, manifest_lock, refuse_results_path
 from media2dicom.selection import Selection
 from media2dicom.settings import Settings
-from media2dicom.steps.workbench import open_workbench
+from media2dicom.steps.workbench import Workbench, open_workbench
 from media2dicom.summary import Summary, summarise
 
 _DEFAULTS = {
@@ -91,9 +94,10 @@ def archive(
     *,
     console: Console,
 ) -> Archived:
-    """Run the flow archive-manifest in this process, showing progress.
+    """Run the flow archive-manifest, showing progress: on the server of a running `up`, else in this process.
 
-    Raises ManifestUnusable, AlreadyRunning, SettingsError, ResultsNotWritten; how the rows ended is in the result.
+    Raises RunLeft, ManifestUnusable, AlreadyRunning, SettingsError, ResultsNotWritten; how the rows ended is in the
+    result.
     """
     if not manifest.is_file():
         raise ManifestUnusable(f"{manifest}: there is no such file.")
@@ -103,6 +107,50 @@ def archive(
     with manifest_lock(settings, manifest):
         pass
     bench = open_workbench(settings)
+    run_id = None
+    if (up := usable_up(settings)) is not None:
+        run_id = _archive_there(ServedRun(settings, up), bench, manifest, server, results, retry, console)
+    if run_id is None:
+        run_id = _archive_here(bench, manifest, server, results, retry, console)
+    run = bench.ledger.run(run_id)
+    if run is None:
+        raise RuntimeError("the flow ended without a run in the ledger")
+    return Archived(bench.ledger.rows(run_id), summarise(bench, run_id, manifest, run.results))
+
+
+def _archive_there(
+    served: ServedRun,
+    bench: Workbench,
+    manifest: Path,
+    server: str | None,
+    results: Path | None,
+    retry: Selection | None,
+    console: Console,
+) -> str | None:
+    """On the server of `media2dicom up`. None when no row was begun there: done here, it goes well or says why not."""
+
+    def counts() -> Mapping[Status, int]:
+        return bench.ledger.counts(served.run_id) if served.run_id else {}
+
+    if retry is None:  # what is no manifest is told at once, not by a run in the dashboard
+        read_manifest(manifest, media_roots=bench.settings.media_roots, known_servers=bench.settings.servers)
+    with progress(console, f"Archiving {manifest.name}", counts):
+        ended = served.wait(console) if served.begin(manifest, server, results, retry) else ""
+    run = bench.ledger.run(served.run_id) if served.run_id else None
+    if run is not None and run.finished_at is None:
+        raise RunLeft(f"The run did not come to its end ({ended}): {served.link}")
+    return run.run_id if run else None
+
+
+def _archive_here(
+    bench: Workbench,
+    manifest: Path,
+    server: str | None,
+    results: Path | None,
+    retry: Selection | None,
+    console: Console,
+) -> str:
+    """In this process, on a server of PREFECT_API_URL or a temporary one. Raises what ended the flow, if anything."""
     before = last_run(bench, manifest)
 
     def counts() -> Mapping[Status, int]:
@@ -110,15 +158,15 @@ def archive(
         started = now is not None and (before is None or now.run_id != before.run_id)
         return bench.ledger.counts(now.run_id) if now is not None and started else {}
 
-    prepare(settings)
+    prepare(bench.settings)
     with progress(console, f"Archiving {manifest.name}", counts):
         from flows.archive_manifest import archive_manifest
 
         with _quick_flows():
-            state = archive_manifest(manifest, server, results, retry, return_state=True)
-    now = last_run(bench, manifest)
-    if now is None or (before is not None and now.run_id == before.run_id) or now.finished_at is None:
+            state = archive_manifest(manifest, server=server, results=results, retry=retry, return_state=True)
+    run_id = str(state.state_details.flow_run_id)
+    run = bench.ledger.run(run_id)
+    if run is None or run.finished_at is None:
         state.result()  # raises what ended the flow
         raise RuntimeError(f"the flow ended as {state.name} without a run in the ledger")
-    rows = bench.ledger.rows(now.run_id)
-    return Archived(rows, summarise(bench, now.run_id, manifest, now.results))
+    return run_id

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -115,23 +116,32 @@ class Api:
             return False
 
     def get(self, path: str) -> Any:
-        return self._http.get(path).raise_for_status().json()
+        return self._ask(lambda: self._http.get(path)).raise_for_status().json()
 
     def post(self, path: str, values: Mapping[str, Any]) -> Any:
         """POST as JSON; the answer as JSON, None when it is empty."""
         if self._csrf is None:
             self._csrf = self._csrf_headers()
-        answer = self._http.post(path, json=dict(values), headers=self._csrf)
+        answer = self._ask(lambda: self._http.post(path, json=dict(values), headers=self._csrf))
         if answer.status_code == 403:  # the token's hour is over
             self._csrf = self._csrf_headers()
-            answer = self._http.post(path, json=dict(values), headers=self._csrf)
+            answer = self._ask(lambda: self._http.post(path, json=dict(values), headers=self._csrf))
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
+    def _ask(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
+        """Ask again when the server is busy: 503 says that its SQLite was locked, and nothing was changed."""
+        for wait_s in (0.1, 0.5, 1, 2, 4):
+            answer = ask()
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return answer
+            time.sleep(wait_s)
+        return ask()
+
     def _csrf_headers(self) -> dict[str, str]:
         client = str(uuid.uuid4())
-        answer = self._http.get("csrf-token", params={"client": client})
-        if answer.status_code == 422:  # the server does not ask for any
+        answer = self._ask(lambda: self._http.get("csrf-token", params={"client": client}))
+        if answer.status_code in {404, 422}:  # the server does not ask for any
             return {}
         return {
             "Prefect-Csrf-Token": str(answer.raise_for_status().json()["token"]),

@@ -92,6 +92,11 @@ def show_summary(console: Console, summary: Summary) -> None:
         console.print(Text(f"Results: {summary.results}"))
 
 
+def show_dashboard(console: Console, link: str | None) -> None:
+    if link is not None:
+        console.print(Text(f"Dashboard: {link}"), soft_wrap=True)
+
+
 def show_plan(console: Console, plan: Plan) -> None:
     if plan.rows:
         table = Table(header_style="bold")

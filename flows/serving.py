@@ -78,7 +78,10 @@ class Deployed:
         return self.module.replace("_", "-")
 
 
-DEPLOYMENTS: Final = (Deployed("archive_manifest", at_a_time=4),)
+DEPLOYMENTS: Final = (
+    Deployed("archive_manifest", at_a_time=4),
+    Deployed("archive_rows", at_a_time=8),
+)
 
 
 # --- what the server is told ------------------------------------------------------------------------------------

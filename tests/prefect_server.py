@@ -114,8 +114,8 @@ class RunningUp:
                 pytest.fail(f"media2dicom up did not get ready:\n{self.output}")
             time.sleep(0.1)
         self.record = found
-        auth = settings.dashboard.auth or self.environment.get("MEDIA2DICOM_DASHBOARD__AUTH")
-        self.client = self._clients.enter_context(Api(found.api_url, str(auth) if auth else None))
+        auth = self.environment.get("MEDIA2DICOM_DASHBOARD__AUTH")
+        self.client = self._clients.enter_context(Api(found.api_url, auth))
 
     def stop(self) -> int:
         """SIGTERM, as a service manager ends it; its exit code."""
@@ -130,11 +130,14 @@ class RunningUp:
             raise
         return code
 
-    def run_command(self, *arguments: object) -> subprocess.CompletedProcess[bytes]:
-        """A command of the command line with the same settings, as a process."""
+    def run_command(self, *arguments: object, **variables: str) -> subprocess.CompletedProcess[bytes]:
+        """A command of the command line with the same settings (and `variables`), as a process."""
         command = [sys.executable, "-m", "flows.cli", *(str(one) for one in arguments)]
         return subprocess.run(
-            [*command, "--config", str(self.settings_path)], env=self.environment, capture_output=True, check=False
+            [*command, "--config", str(self.settings_path)],
+            env=self.environment | variables,
+            capture_output=True,
+            check=False,
         )
 
 
