@@ -88,4 +88,7 @@ def _run_chunk(run_id: str, numbers: Numbers, *, prepare_only: bool, until: date
     if until is not None:
         parameters["until"] = until.isoformat()
     key = f"{run_id}/{runtime.flow_run.run_count}/{first}-{last}/{'prepare' if prepare_only else 'archive'}"
-    return run_child(archive_rows, parameters, key=key)
+    state = run_child(archive_rows, parameters, key=key)
+    if state.is_crashed():  # its worker died: another one goes on where it was
+        state = run_child(archive_rows, parameters, key=f"{key}/again")
+    return state

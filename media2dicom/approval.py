@@ -29,18 +29,22 @@ class Readiness:
         """`most`: of the warnings, the first so many are shown."""
         where = ", ".join(self.servers) or "no server"
         lines = [
-            f"**{self.ready} of {self.rows} rows are ready** for {where}: "
-            f"{self.instances} objects, {megabytes(self.size_bytes)}. Nothing has been sent yet.",
+            f"**{self.ready} of {_rows(self.rows)} {'is' if self.ready == 1 else 'are'} ready** for {where}: "
+            f"{self.instances} DICOM objects, {megabytes(self.size_bytes)}. Nothing has been sent yet.\n",
         ]
         if self.already_stored:
-            lines.append(f"- {self.already_stored} rows are stored or skipped already.")
-        lines += [f"- {count} rows will **not** be sent: {cause}" for cause, count in self.not_ready]
+            lines.append(f"- {_rows(self.already_stored)} stored or skipped already")
+        lines += [f"- {_rows(count)} will **not** be sent: {cause}" for cause, count in self.not_ready]
         if self.warnings:
-            lines.append(f"\n{len(self.warnings)} warnings:")
+            lines.append(f"\nWarnings: {len(self.warnings)}\n")
             lines += [f"- row {number}: {text}" for number, text in self.warnings[:most]]
             if len(self.warnings) > most:
                 lines.append(f"- and {len(self.warnings) - most} more, in the table of the run")
         return "\n".join(lines)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def readiness(bench: Workbench, run_id: str) -> Readiness:

@@ -29,7 +29,8 @@ def cut(bench: Workbench, run_id: str) -> list[Numbers]:
 @contextmanager
 def rows_lock(bench: Workbench, run_id: str, numbers: Numbers) -> Iterator[None]:
     """One at a time on these rows: a killed run's child may still be at them. Raises AlreadyRunning."""
-    with exclusive(bench.settings, f"rows/{run_id}/{numbers[0]}-{numbers[1]}"):
+    name = f"rows {numbers[0]} to {numbers[1]} of {run_id}"
+    with exclusive(bench.settings, name, wait_s=60, taken=f"Another run is at rows {numbers[0]} to {numbers[1]}."):
         yield
 
 
