@@ -27,6 +27,7 @@ class Order:
     manifest: Path
     results: Path | None = None
     until: datetime | None = None  # nothing is begun after this moment
+    verb: str = "archive"  # in the run's name
 
 
 def archive(
@@ -41,7 +42,7 @@ def archive(
         manifest = whereabouts(bench, run_id, order.manifest)
         with manifest_lock(bench.settings, manifest):
             begin(bench, manifest, run_id)
-            report = Report(bench, run_id, manifest)
+            report = Report(bench, run_id, manifest, verb=order.verb)
             report.begin()
             with report.live():
                 if approve is not None:

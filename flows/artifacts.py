@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -19,10 +19,10 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 
+from media2dicom.inbox import place_in
 from media2dicom.settings import Settings
 
 LOGGER = logging.getLogger("media2dicom")
-_FILED = frozenset({"done", "attention"})  # where the inbox files manifests: the same manifest all the same
 
 
 @contextmanager
@@ -46,14 +46,27 @@ def flow_run_id() -> UUID | None:
 
 def key_of(kind: str, settings: Settings, manifest: Path, suffix: str = "") -> str:
     """An artifact's key: lower case, digits, dashes. One for all runs of a manifest, so that they are a series."""
-    inbox = settings.inbox.absolute()
-    name = manifest.with_suffix("")
-    parts = name.relative_to(inbox).parts if name.is_relative_to(inbox) else (name.name,)
-    if len(parts) > 1 and parts[0] in _FILED:
-        parts = parts[1:]
+    place = place_in(settings, manifest)
+    parts = (place[1] if place is not None else Path(manifest.name)).with_suffix("").parts
     plain = unicodedata.normalize("NFKD", " ".join((*parts, suffix))).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
     return f"{kind}-{slug[:150] or 'manifest'}"
+
+
+def rename(name: str, tags: Iterable[str] = ()) -> None:
+    """Name the flow run under way, and add tags to it."""
+    run = flow_run_id()
+    if run is None:
+        return
+    with courtesy("the run's name"), get_client(sync_client=True) as client:
+        client.update_flow_run(run, name=name, tags=sorted({*runtime.flow_run.tags, *tags}))
+
+
+def markdown_table(headers: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    def cell(value: object) -> str:
+        return str(value).replace("|", "\\|").replace("\n", " ")
+
+    return "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in (headers, ["---"] * len(headers), *lines))
 
 
 def put_markdown(key: str, text: str, description: str | None = None) -> UUID | None:

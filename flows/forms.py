@@ -23,6 +23,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from media2dicom.errors import LedgerFailed, ManifestUnusable, Media2DicomError, error_kinds
+from media2dicom.inbox import ATTENTION, DONE
 from media2dicom.ledger import Ledger, Run
 from media2dicom.model import Status
 from media2dicom.settings import Settings, load_settings
@@ -78,7 +79,10 @@ ServerChoice = Annotated[
 
 def shown_path(settings: Settings, manifest: Path) -> str:
     """A manifest as a choice: relative to the inbox when it lies there; `resolve_manifest` finds it."""
-    return str(manifest.relative_to(settings.inbox) if manifest.is_relative_to(settings.inbox) else manifest)
+    for inbox in (settings.inbox, settings.inbox.resolve()):
+        if manifest.is_relative_to(inbox):
+            return str(manifest.relative_to(inbox))
+    return str(manifest)
 
 
 def resolve_manifest(value: str | Path, settings: Settings | None = None) -> Path:
@@ -105,10 +109,9 @@ def in_inbox(settings: Settings) -> list[str]:
     for folder, folders, names in os.walk(settings.inbox):
         here = Path(folder)
         top = here == settings.inbox
-        folders[:] = [name for name in folders if not name.startswith(".") and not (top and name == "done")]
+        folders[:] = [name for name in folders if not name.startswith(".") and not (top and name == DONE)]
         found += [here / name for name in names if _is_manifest(here / name)]
-    attention = settings.inbox / "attention"
-    found.sort(key=lambda path: (path.is_relative_to(attention), str(path)))
+    found.sort(key=lambda path: (path.is_relative_to(settings.inbox / ATTENTION), str(path)))
     return [shown_path(settings, path) for path in found[:_MAX_CHOICES]]
 
 
@@ -146,11 +149,18 @@ def _manifest_form(settings: Settings) -> JsonSchemaValue:
 
 
 def _failed_manifest_form(settings: Settings) -> JsonSchemaValue:
-    # The empty text, the default, is a choice: else the form would open on the other tab.
-    return {"anyOf": [*_one_of("With rows left", [*with_rows_left(settings), ""]), _text("Type a path")]}
+    left = with_rows_left(settings)
+    # The empty text, the default, is a choice, too: else the form would open on the other tab.
+    return {"anyOf": [*_one_of("With rows left", [*left, ""] if left else []), _text("Type a path")]}
 
 
-_as_text = BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value)
+def _to_text(value: object) -> object:
+    return "" if value is None else str(value) if isinstance(value, Path) else value
+
+
+_as_text = BeforeValidator(_to_text)
+
+FormText = Annotated[str, _as_text]  # an empty field is no value
 
 ManifestChoice = Annotated[str, _as_text, _Form(_manifest_form, _text("Type a path"))]
 FailedManifestChoice = Annotated[str, _as_text, _Form(_failed_manifest_form, _text("Type a path"))]

@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from prefect import runtime
+from prefect import tags
 from prefect.client.orchestration import get_client
 
 from flows.artifacts import (
     courtesy,
     flow_run_id,
     key_of,
+    markdown_table,
     not_told,
     put_markdown,
     put_progress,
     put_table,
+    rename,
     update_progress,
 )
 from media2dicom.errors import cause_words
@@ -75,9 +77,7 @@ class Report:
         with courtesy("what the run is about"):
             rows = self._rows()
             self.server_tags = tuple(sorted({f"pacs:{row.destination}" for row in rows if row.destination}))
-            tags = sorted({*runtime.flow_run.tags, *self.server_tags})
-            with get_client(sync_client=True) as client:
-                client.update_flow_run(self._flow_run, name=self._name(rows), tags=tags)
+            rename(self._name(rows), self.server_tags)
             title = f"Rows of {self._manifest.name} with an end"
             self._progress = put_progress(self._key("progress"), self._percent(), title)
 
@@ -91,7 +91,12 @@ class Report:
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """The progress is kept up to date while the block works."""
+        """The progress is kept up to date while the block works; its task runs have the tags of their servers."""
+        with tags(*self.server_tags), self._watched():
+            yield
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
         if self._progress is None:
             yield
             return
@@ -206,11 +211,11 @@ def summary_text(summary: Summary, groups: Sequence[Group], seconds: float) -> s
     counts: dict[Status, int] = defaultdict(int)
     for status, _, rows in groups:
         counts[status] += len(rows)
-    parts.append(_markdown(("status", "rows"), list(counts.items())))
+    parts.append(markdown_table(("status", "rows"), list(counts.items())))
     left = [group for group in groups if group[0] not in _DONE]
     if left:
         headers = ("cause", "code", "status", "rows", "which", "next step")
-        parts.append(_markdown(headers, [_cause_line(*group) for group in left]))
+        parts.append(markdown_table(headers, [_cause_line(*group) for group in left]))
     if summary.already_stored:
         parts.append(f"Stored by an earlier run, nothing was sent: {summary.already_stored}.")
     if summary.results is not None:
@@ -243,14 +248,6 @@ def _cause_line(status: Status, code: str, rows: list[LedgerRow]) -> tuple[objec
         numbers,
         veiled(first.outcome.next_step, first.row, first.media),
     )
-
-
-def _markdown(headers: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
-    def cell(value: object) -> str:
-        return str(value).replace("|", "\\|").replace("\n", " ")
-
-    rows = [headers, ["---"] * len(headers), *lines]
-    return "\n".join("| " + " | ".join(map(cell, row)) + " |" for row in rows)
 
 
 def duration(seconds: float) -> str:

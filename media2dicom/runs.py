@@ -135,19 +135,25 @@ def _close_run(bench: Workbench, run_id: str, results: Path | None) -> None:
     bench.cache.drop_sources(run_id)
 
 
-def begin_retry(bench: Workbench, manifest: Path, run_id: str, selection: Selection) -> None:
-    """Take up what the manifest's last run left, as the ledger has it: the media may be gone meanwhile.
+def begin_retry(
+    bench: Workbench, manifest: Path, run_id: str, selection: Selection, earlier: Run | None = None
+) -> None:
+    """Take up what an earlier run left (default: the manifest's last), as the ledger has it: the media may be gone.
 
+    Tried again under the same run_id, it goes on with the rows that it had taken, whatever keeps them by now.
     Raises ManifestUnusable when there is no run to take up, or the sheet has changed since: its rows are others.
     """
-    last = last_run(bench, manifest)
+    own = bench.ledger.run(run_id)
+    last = own or earlier or last_run(bench, manifest)
     advice = "Run it: what is stored is left alone (media2dicom run)."
     if last is None:
         raise ManifestUnusable(f"The ledger knows no run of {manifest.name} to take up.", next_step=advice)
     if not manifest.is_file() or media_sha256(manifest) != last.manifest_sha256:
         raise ManifestUnusable(f"{manifest.name} is not as it was when it was last run.", next_step=advice)
+    chosen = Selection() if own else selection
     entries = [
-        _taken_up(row, taken=selection.takes(row)) for row in bench.ledger.rows(last.run_id, with_instances=False)
+        _taken_up(row, taken=chosen.takes(row) and (row.taken or own is None))
+        for row in bench.ledger.rows(last.run_id, with_instances=False)
     ]
     _close_killed_runs(bench, manifest, run_id)
     bench.ledger.begin_run(run_id, manifest.resolve(), last.manifest_sha256, last.server, entries)

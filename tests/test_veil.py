@@ -84,7 +84,7 @@ def test_a_text_without_a_row_stays_as_it_is_but_for_its_media() -> None:
         ("Nobody Known.png", f"{VEIL} {VEIL}.png"),  # no sheet knows all names
         ("李伟_knee.png", f"{VEIL}_knee.png"),
         ("li_wu.png", f"{VEIL}_{VEIL}.png"),
-        ("48813x.jpg", f"{VEIL}.jpg"),
+        ("48813x.jpg", f"{VEIL}x.jpg"),
         ("photo48813.jpg", f"photo{VEIL}.jpg"),
         ("photo 00048813.jpg", f"photo {VEIL}.jpg"),
         ("scan 1970-01-09.stl", f"scan {VEIL}.stl"),
