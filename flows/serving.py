@@ -38,10 +38,11 @@ from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 
 from flows.remote import read_up, settings_digest, write_up
+from flows.schedule import time_zone
 from flows.server import when_parent_ends
 from media2dicom import __version__
 from media2dicom.errors import Media2DicomError
-from media2dicom.settings import Nightly, Settings, load_settings
+from media2dicom.settings import Settings, load_settings
 from media2dicom.slots import slot_limits
 
 WORK_POOL: Final = "media2dicom"
@@ -81,17 +82,11 @@ class Deployed:
 DEPLOYMENTS: Final = (
     Deployed("archive_manifest", at_a_time=4),
     Deployed("archive_rows", at_a_time=8),
+    Deployed("archive_nightly", at_a_time=1, nightly=True),
 )
 
 
 # --- what the server is told ------------------------------------------------------------------------------------
-
-
-def time_zone(nightly: Nightly) -> str:
-    """The schedule's IANA time zone: the one in the settings, else the machine's own."""
-    from tzlocal import get_localzone_name
-
-    return nightly.timezone or str(get_localzone_name() or "UTC")
 
 
 def as_deployments(settings: Settings, *, work_pool: str | None = None) -> list[RunnerDeployment]:

@@ -1,7 +1,7 @@
 """`media2dicom up`: the Prefect server and the serving of the deployments, as two children that are kept alive.
 
 Both hold the other end of a pipe of ours, so that they end with us however we end. What they do is in server.py and
-serving.py; this module imports no Prefect.
+serving.py.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from rich.text import Text
 
 from flows.orphans import UP_VARIABLE, end_processes_of_up
 from flows.remote import Api, Up, auth_string, forget_up, read_up, up_lock, write_up
+from flows.schedule import next_night, time_zone
 from flows.server import refuse_open_dashboard, server_environment, url_of
 from media2dicom.errors import AlreadyRunning, Media2DicomError, SettingsError
 from media2dicom.settings import CONFIG_VARIABLE, Settings, config_path
@@ -112,6 +113,7 @@ def run_up(settings: Settings, console: Console) -> None:
     api_url = os.environ.get("PREFECT_API_URL")
     if api_url is None:
         refuse_open_dashboard(settings.dashboard)
+    next_night(settings.nightly)
     lock = up_lock(settings, wait_s=2)  # others try it for a moment, to see whether we run
     try:
         lock.acquire()
@@ -233,10 +235,11 @@ def _wait_until_healthy(api: Api, server: list[Child], stop: threading.Event) ->
 
 def _show(settings: Settings, url: str, console: Console) -> None:
     nightly = settings.nightly
+    next_time = f"{next_night(nightly):%Y-%m-%d %H:%M}"
     lines = {
         "Dashboard": url,
         "Inbox": str(settings.inbox),
-        "Nightly run": f"{nightly.cron} ({nightly.timezone or 'local time'})",
+        "Nightly run": f"next {next_time} ({nightly.cron}, {time_zone(nightly)})",
     }
     for what, value in lines.items():
         console.print(Text(f"{what + ':':13}{value}"), soft_wrap=True)
