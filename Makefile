@@ -2,15 +2,19 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-PEERS  := orthanc dcmtk postgresql chromium chromium-driver
+PEERS  := orthanc dcmtk postgresql redis-server chromium chromium-driver
 
-.PHONY: demo test lint lock peers clean
+.PHONY: demo test soak lint lock peers clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/media2dicom demo --folder demo
 
 test: $(VENV)/.dev peers lint
 	$(BIN)/pytest
+
+# Many rows, machines that die in mid run: a quarter of an hour and more, so it is not part of `make test`.
+soak: $(VENV)/.dev peers
+	$(BIN)/pytest -s -o timeout=7200 tests/soak/several_machines.py tests/soak/one_machine.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -21,6 +25,7 @@ lint: $(VENV)/.dev
 # What the tests talk to: PACS servers, PostgreSQL for the ledger, a browser for the dashboard. Without apt or the rights for it they stay away, and their tests are skipped.
 peers:
 	@command -v Orthanc >/dev/null && command -v dcmqrscp >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && \
+	command -v redis-server >/dev/null && \
 	command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $(PEERS); \
@@ -46,6 +51,8 @@ lock:
 	  --no-emit-index-url --no-header -q -o requirements.lock
 	uv pip compile pyproject.toml --extra dev --extra cluster -c requirements.lock --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header -q -o requirements-dev.lock
+	echo prefect-redis | uv pip compile - --no-deps -c requirements-dev.lock --python-version 3.11 --universal --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate -q -o deployments/cluster.lock
 
 clean:
 	rm -rf $(VENV) demo
