@@ -77,7 +77,8 @@ def error_kinds() -> dict[str, type[Media2DicomError]]:
 def cause_words(code: str) -> str:
     """A cause as people say it: "pacs-unreachable" is "PACS unreachable"."""
     kind = error_kinds().get(code)
-    return (kind.words if kind else "") or re.sub(r"\bpacs\b", "PACS", code.replace("-", " "))
+    words: str = vars(kind).get("words", "") if kind else ""  # its own, not those of the kind that it is one of
+    return words or re.sub(r"\bpacs\b", "PACS", code.replace("-", " "))
 
 
 # --- the whole run -------------------------------------------------------------------------------------------
