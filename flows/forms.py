@@ -1,6 +1,6 @@
 """Parameter types of the flows, for the forms of the dashboard: what can be chosen is looked up when a form is made.
 
-The JSON schema is made when a deployment is registered (flows/serving.py registers again when `choices` change). A
+The JSON schema is made when a deployment is registered (flows/serving.py registers again when `stamp` changes). A
 list is help, never a rule: it may be outdated, so any text passes here and is judged by who uses it. A dashboard
 shows alternatives as tabs, named by their titles; the one that holds the default is open.
 
@@ -10,10 +10,10 @@ Paths of manifests are shown as people chose them: whoever names a manifest afte
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -22,7 +22,7 @@ from pydantic import BeforeValidator, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from media2dicom.errors import LedgerFailed, ManifestUnusable, Media2DicomError, error_kinds
+from media2dicom.errors import ManifestUnusable, Media2DicomError, error_kinds
 from media2dicom.inbox import ATTENTION, DONE
 from media2dicom.ledger import Ledger, Run
 from media2dicom.model import Status
@@ -31,7 +31,7 @@ from media2dicom.steps.record import UNFINISHED
 
 _SUFFIXES: Final = frozenset({".xlsx", ".csv", ".tsv"})
 _MAX_CHOICES: Final = 100
-_MAX_RUNS: Final = 200  # looked through for rows that are left
+_MAX_RUNS: Final = 100  # looked through for rows that are left
 _DONE: Final = frozenset({Status.STORED, Status.SKIPPED})
 
 
@@ -123,25 +123,44 @@ def _is_manifest(path: Path) -> bool:
 
 def with_rows_left(settings: Settings) -> list[str]:
     """Manifests whose latest run left rows, latest first."""
-    return [shown_path(settings, run.manifest) for run, _ in islice(_left(settings), _MAX_CHOICES)]
+    return [shown_path(settings, run.manifest) for run, _ in _left(settings)]
 
 
-def _left(settings: Settings) -> Iterator[tuple[Run, list[tuple[int, str]]]]:
-    """The latest run of each manifest that left rows, and how many of which cause. Nothing without a ledger."""
-    if settings.ledger_url is None and not (settings.data_dir / "ledger.sqlite").is_file():
-        return  # a form is no reason to make one
-    try:
-        with closing(Ledger(settings.ledger_location)) as ledger:
-            seen: set[Path] = set()
-            for run in ledger.runs(limit=_MAX_RUNS):
-                if run.manifest in seen:
-                    continue
-                seen.add(run.manifest)
-                causes = [(n, code) for (status, code), n in ledger.causes(run.run_id).items() if status not in _DONE]
-                if causes:
-                    yield run, causes
-    except (LedgerFailed, sa.exc.SQLAlchemyError, OSError):
+def _left(settings: Settings) -> Iterator[tuple[Run, Counter[str]]]:
+    """The latest run of each manifest that left rows, and how many of which cause."""
+    ledger = _ledger(settings)
+    if ledger is None:
         return
+    seen: set[Path] = set()
+    try:
+        for run in ledger.runs(limit=_MAX_RUNS):
+            if run.manifest in seen:
+                continue
+            seen.add(run.manifest)
+            left: Counter[str] = Counter()
+            for (status, code), count in ledger.causes(run.run_id).items():
+                if status not in _DONE:
+                    left[code] += count
+            if left:
+                yield run, left
+    except Media2DicomError:
+        return
+
+
+def _ledger(settings: Settings) -> Ledger | None:
+    """None when there is none: a form is no reason to make one."""
+    if settings.ledger_url is None and not (settings.data_dir / "ledger.sqlite").is_file():
+        return None
+    try:
+        return _opened(settings.ledger_location)
+    except (Media2DicomError, sa.exc.SQLAlchemyError, OSError):
+        return None
+
+
+@cache
+def _opened(url: str) -> Ledger:
+    """Open for as long as the process lives: forms are made every few seconds."""
+    return Ledger(url)
 
 
 def _manifest_form(settings: Settings) -> JsonSchemaValue:
@@ -171,12 +190,8 @@ FailedManifestChoice = Annotated[str, _as_text, _Form(_failed_manifest_form, _te
 
 def causes_left(settings: Settings) -> list[str]:
     """Error codes of the rows that are left, most frequent first."""
-    found: dict[str, int] = {}
-    for _, causes in _left(settings):
-        for count, code in causes:
-            if code:
-                found[code] = found.get(code, 0) + count
-    return sorted(found, key=lambda code: (-found[code], code))
+    found = sum((left for _, left in _left(settings)), Counter[str]())
+    return sorted((code for code in found if code), key=lambda code: (-found[code], code))
 
 
 def _all_causes() -> list[str]:
@@ -191,11 +206,11 @@ def _cause_form(settings: Settings) -> JsonSchemaValue:
 CauseChoice = Annotated[str, _Form(_cause_form, {"type": "string"})]
 
 
-def choices(settings: Settings) -> dict[str, Any]:
-    """All that the forms offer now: when it changes, they are to be made anew."""
-    return {
-        "servers": _server_form(settings),
-        "inbox": in_inbox(settings),
-        "left": with_rows_left(settings),
-        "causes": causes_left(settings),
-    }
+def stamp(settings: Settings) -> list[Any]:
+    """Changes when the forms may have to be made anew: what is in the inbox, the latest runs. Cheap."""
+    ledger = _ledger(settings)
+    try:
+        runs = ledger.runs(limit=_MAX_RUNS) if ledger is not None else []
+    except Media2DicomError:
+        runs = []
+    return [in_inbox(settings), [(run.run_id, str(run.manifest), run.finished_at) for run in runs]]

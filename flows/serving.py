@@ -37,6 +37,7 @@ from prefect.runner import Runner
 from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 
+from flows import forms
 from flows.remote import read_up, settings_digest, write_up
 from flows.schedule import time_zone
 from flows.server import when_parent_ends
@@ -83,6 +84,8 @@ DEPLOYMENTS: Final = (
     Deployed("archive_manifest", at_a_time=4),
     Deployed("archive_rows", at_a_time=8),
     Deployed("archive_nightly", at_a_time=1, nightly=True),
+    Deployed("retry_failed_sends", at_a_time=4),
+    Deployed("check_manifest", at_a_time=4),
 )
 
 
@@ -159,10 +162,8 @@ async def set_limits(client: PrefectClient, settings: Settings) -> None:
 
 
 def fingerprint(settings: Settings) -> str:
-    """Changes when the forms' choices may have: the settings, or the names in the inbox."""
-    inbox = settings.inbox
-    names = sorted(entry.name for entry in os.scandir(inbox)) if inbox.is_dir() else []
-    return hashlib.sha256(json.dumps([settings_digest(settings), *names]).encode()).hexdigest()
+    """Changes when the forms' choices may have: the settings, the inbox, the latest runs."""
+    return hashlib.sha256(json.dumps([settings_digest(settings), *forms.stamp(settings)]).encode()).hexdigest()
 
 
 async def close_dead_runs(client: PrefectClient, deployment_ids: Sequence[Any]) -> int:
