@@ -36,12 +36,17 @@ _THROUGH_REDIS: Final = {
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect_redis.lease_storage",
     "PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE": "prefect_redis.cleanup_queue",
 }
+_PREPARED: Final = {  # the database, by `migrate`: servers that do it at the same moment fail
+    "PREFECT_SERVER_DATABASE_MIGRATE_ON_START": "false",
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+}
 _SAME_REDIS: Final = ("PREFECT_SERVER_DOCKET_URL", "PREFECT_REDIS_WORKER_CLEANUP_QUEUE_URL")
 _WORKER: Final = ("--type", "process", "--no-create-pool-if-not-found", "--install-policy", "never")
 _ON_MACHINES: Final = {
     "DO_NOT_TRACK": "1",
     "PREFECT_LOGGING_COLORS": "false",
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "media2dicom",  # each run's log is in the dashboard
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "media2dicom",  # the log of each run is in the dashboard
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     "PYTHONWARNINGS": "ignore",  # libraries' own, in a service's log
 }
 
@@ -51,7 +56,7 @@ def command_of(role: str, further: Sequence[str] = ()) -> list[str]:
     from flows.serving import WORK_POOL
 
     commands = {
-        "migrate": ["prefect", "server", "database", "upgrade", "-y"],
+        "migrate": ["flows.prefect_database"],
         "server": ["prefect", "server", "start", *(["--no-services"] if os.environ.get(_REDIS) else [])],
         "services": ["prefect", "server", "services", "start"],
         "register": ["flows.serving", "register"],
@@ -66,7 +71,7 @@ def environment_of(role: str, settings: Settings) -> dict[str, str]:
     given, auth = dict(os.environ), auth_string(settings)
     if role in _SERVERS:
         refuse_open_dashboard(settings.dashboard)
-        shared = {name: value for name, value in _shared(role, given).items() if name not in given}
+        shared = {name: value for name, value in _shared(given).items() if name not in given}
         password = {"PREFECT_SERVER_API_AUTH_STRING": auth} if auth else {}
         return given | server_environment(settings) | shared | password
     if not given.get("PREFECT_API_URL"):
@@ -80,7 +85,7 @@ def environment_of(role: str, settings: Settings) -> dict[str, str]:
     return chosen | given | ({"PREFECT_API_AUTH_STRING": auth} if auth else {})
 
 
-def _shared(role: str, given: Mapping[str, str]) -> dict[str, str]:
+def _shared(given: Mapping[str, str]) -> dict[str, str]:
     """Several server processes: messages, leases and background work are in Redis, the rest is in one database."""
     if not given.get(_REDIS):
         return {}
@@ -89,8 +94,7 @@ def _shared(role: str, given: Mapping[str, str]) -> dict[str, str]:
             f"environment: several server processes need PostgreSQL; {_DATABASES[0]} does not name one.",
             next_step=f"Set it to postgresql+asyncpg://user:password@host/prefect, or take {_REDIS} away.",
         )
-    on_start = {} if role == "migrate" else {"PREFECT_SERVER_DATABASE_MIGRATE_ON_START": "false"}  # once is enough
-    return _THROUGH_REDIS | on_start | dict.fromkeys(_SAME_REDIS, given[_REDIS])
+    return _THROUGH_REDIS | _PREPARED | dict.fromkeys(_SAME_REDIS, given[_REDIS])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
