@@ -120,12 +120,18 @@ class Api:
 
     def post(self, path: str, values: Mapping[str, Any]) -> Any:
         """POST as JSON; the answer as JSON, None when it is empty."""
+        return self._change("POST", path, values)
+
+    def patch(self, path: str, values: Mapping[str, Any]) -> Any:
+        return self._change("PATCH", path, values)
+
+    def _change(self, method: str, path: str, values: Mapping[str, Any]) -> Any:
         if self._csrf is None:
             self._csrf = self._csrf_headers()
-        answer = self._ask(lambda: self._http.post(path, json=dict(values), headers=self._csrf))
+        answer = self._ask(lambda: self._http.request(method, path, json=dict(values), headers=self._csrf))
         if answer.status_code == 403:  # the token's hour is over
             self._csrf = self._csrf_headers()
-            answer = self._ask(lambda: self._http.post(path, json=dict(values), headers=self._csrf))
+            answer = self._ask(lambda: self._http.request(method, path, json=dict(values), headers=self._csrf))
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

@@ -29,7 +29,7 @@ from flows.server import refuse_open_dashboard, server_environment, url_of
 from media2dicom.errors import AlreadyRunning, Media2DicomError, SettingsError
 from media2dicom.settings import CONFIG_VARIABLE, Settings, config_path
 
-_HEALTHY_WITHIN_S = 180
+_HEALTHY_WITHIN_S = 300  # a quarter of a minute on a machine with nothing else to do
 _STOP_WITHIN_S = 60  # a run under way has half a minute to end, then Prefect kills it
 _LOOK_EVERY_S = 0.5
 _TOO_OFTEN = 5  # ends of a child within...

@@ -26,8 +26,8 @@ from media2dicom.settings import CONFIG_VARIABLE, Settings, load_settings
 from tests import peers
 
 PACS_NAMES = ("first", "second")
-READY_WITHIN_S = 120
-RUN_WITHIN_S = 120
+READY_WITHIN_S = 240
+RUN_WITHIN_S = 200
 
 
 @dataclass

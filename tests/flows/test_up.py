@@ -26,6 +26,7 @@ from tests import peers, real_media
 from tests.flows.test_archive_manifest import patient
 from tests.prefect_server import RunningUp, prepare_up, running
 
+pytestmark = pytest.mark.timeout(900)  # real servers, on machines that do other things, too
 LONG = 24  # rows of a run that is not over when it is killed
 
 
