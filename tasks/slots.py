@@ -7,11 +7,12 @@ its slot when the lease ends).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from prefect.client.orchestration import get_client
-from prefect.concurrency.sync import concurrency
+from prefect.concurrency.sync import ConcurrencySlotAcquisitionError, concurrency
 from prefect.settings import PREFECT_API_URL
 
 from media2dicom.errors import Media2DicomError
@@ -22,11 +23,11 @@ _LEASE_S = 60
 
 
 class SlotNotGranted(Media2DicomError):
-    """Prefect's server did not say whether we may."""
+    """Prefect's server did not let us to the PACS."""
 
     code = "slot-not-granted"
     transient = True
-    default_next_step = "Retry when the Prefect server is back; nothing was sent."
+    default_next_step = "Retry when the Prefect server is well; each run makes the limits that are missing."
 
 
 class SharedSlots:
@@ -42,17 +43,24 @@ class SharedSlots:
     @contextmanager
     def _slot(self, server_name: str) -> Iterator[None]:
         with self._on_this_machine[server_name], ExitStack() as held:
+            self._enter(held, self._names[server_name])
+            yield
+
+    def _enter(self, held: ExitStack, name: str) -> None:
+        """Wait for the slot. A server that is busy or away for some seconds is asked again. Raises SlotNotGranted."""
+        for pause_s in (1, 3, 9, None):
             # A lease that cannot be renewed tears no send apart: the lock files still hold on this machine.
-            slot = concurrency(
-                self._names[server_name], strict=True, lease_duration=_LEASE_S, raise_on_lease_renewal_failure=False
-            )
+            slot = concurrency(name, strict=True, lease_duration=_LEASE_S, raise_on_lease_renewal_failure=False)
             try:
                 held.enter_context(slot)
             except Exception as error:  # noqa: BLE001 - whatever the client raises when the server is away
-                raise SlotNotGranted(
-                    f"No slot of the limit {self._names[server_name]} ({type(error).__name__})."
-                ) from None
-            yield
+                missing = isinstance(error, ConcurrencySlotAcquisitionError) and error.__cause__ is None
+                if missing or pause_s is None:
+                    why = "it is missing" if missing else type(error.__cause__ or error).__name__
+                    raise SlotNotGranted(f"No slot of the global concurrency limit {name}: {why}.") from None
+                time.sleep(pause_s)
+            else:
+                return
 
 
 def server_slots(settings: Settings) -> SharedSlots | None:
