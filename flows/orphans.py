@@ -76,7 +76,7 @@ def _is_over(process: int) -> bool:
     """Gone, or a zombie without threads: only then its files and ports are closed."""
     folder = _PROCESSES / str(process)
     try:
-        stat, threads = (folder / "stat").read_text(), os.listdir(folder / "task")
+        stat, threads = (folder / "stat").read_text(), list((folder / "task").iterdir())
     except OSError:
         return True
     return stat.rpartition(")")[2].split()[0] in {"Z", "X"} and len(threads) <= 1

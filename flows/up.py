@@ -201,6 +201,7 @@ def _environment(settings: Settings, home: Path, api_url: str, auth: str | None)
     }
     found.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # each run's log is in the dashboard
     found.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "media2dicom")
+    found.setdefault("PREFECT_CLIENT_MAX_RETRIES", "6")  # two minutes: runs outlast a server that is started again
     if config_path().is_file():
         found[CONFIG_VARIABLE] = str(config_path().resolve())
     if auth:
