@@ -49,6 +49,7 @@ from media2dicom.slots import slot_limits
 WORK_POOL: Final = "media2dicom"
 HEARTBEAT_S: Final = 30  # Prefect sends no more often
 SILENCE_S: Final = 3 * HEARTBEAT_S  # a run that was not heard of for so long is dead
+START_S: Final = 300  # for a process to begin a run that it was given, on a machine with much to do
 CRASHED_NEXT: Final = "Press Retry: it goes on where it was, and nothing is sent twice."
 _POLL_S: Final = 2  # for runs to start
 _LOOK_S: Final = 3  # at inbox and settings, whose names are choices in the forms
@@ -116,43 +117,49 @@ def as_deployments(settings: Settings, *, work_pool: str | None = None) -> list[
     return found
 
 
-def heartbeat_automation() -> AutomationCore:
-    """A run that sent heartbeats and falls silent without an end is dead: mark it Crashed, so that Retry is offered."""
+def automations() -> list[AutomationCore]:
+    """What died without an end is marked Crashed: Retry is offered, and a parent starts its part again."""
+    heartbeat = "heartbeat"
     ends = ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "Paused", "AwaitingRetry", "Scheduled")
-    heartbeat = "prefect.flow-run.heartbeat"
+    return [
+        _crashed_when_silent("runs that fell silent", {heartbeat}, {heartbeat, *ends}, SILENCE_S),
+        # Whoever was about to start it died with it in hand.
+        _crashed_when_silent(
+            "runs that never began", {"Pending"}, {"Running", "Late", "AwaitingConcurrencySlot", *ends}, START_S
+        ),
+    ]
+
+
+def _crashed_when_silent(name: str, after: set[str], expect: set[str], within_s: int) -> AutomationCore:
+    """Event names are those of flow runs, without their prefix."""
+    prefix = "prefect.flow-run."
+    message = f"Its process was not heard of for {within_s} seconds. {CRASHED_NEXT}"
     return AutomationCore(
-        name="media2dicom: runs that fell silent",
-        description=f"A run without a heartbeat for {SILENCE_S} seconds is marked Crashed.",
+        name=f"media2dicom: {name}",
+        description=f"A run that was not heard of for {within_s} seconds is marked Crashed.",
         trigger=EventTrigger(
-            after={heartbeat},
-            expect={heartbeat, *(f"prefect.flow-run.{end}" for end in ends)},
-            match={"prefect.resource.id": "prefect.flow-run.*"},
+            after={prefix + one for one in after},
+            expect={prefix + one for one in expect},
+            match={"prefect.resource.id": f"{prefix}*"},
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
-            within=timedelta(seconds=SILENCE_S),
+            within=timedelta(seconds=within_s),
         ),
-        actions=[
-            ChangeFlowRunState(
-                state=StateType.CRASHED,
-                name="Crashed",
-                message=f"Its process was not heard of for {SILENCE_S} seconds. {CRASHED_NEXT}",
-            )
-        ],
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message)],
     )
 
 
-async def install_automation(client: PrefectClient) -> None:
-    """One automation of that name, as it is meant to be; one that the operator switched off stays off."""
-    wanted = heartbeat_automation()
-    there = await client.read_automations_by_name(wanted.name)
-    for spare in there[1:]:
-        await client.delete_automation(spare.id)
-    if not there:
-        await client.create_automation(wanted)
-        return
-    wanted = wanted.model_copy(update={"enabled": there[0].enabled})
-    await client.update_automation(there[0].id, wanted)
+async def install_automations(client: PrefectClient) -> None:
+    """One of each name, as it is meant to be; one that the operator switched off stays off."""
+    for wanted in automations():
+        there = await client.read_automations_by_name(wanted.name)
+        for spare in there[1:]:
+            await client.delete_automation(spare.id)
+        if there:
+            await client.update_automation(there[0].id, wanted.model_copy(update={"enabled": there[0].enabled}))
+        else:
+            await client.create_automation(wanted)
 
 
 async def set_limits(client: PrefectClient, settings: Settings) -> None:
@@ -191,7 +198,7 @@ async def register(settings: Settings) -> None:
         for deployment in as_deployments(settings, work_pool=WORK_POOL):
             await deployment.aapply()
         await set_limits(client, settings)
-        await install_automation(client)
+        await install_automations(client)
 
 
 # --- on this machine --------------------------------------------------------------------------------------------
@@ -250,7 +257,7 @@ class Serving:
                     await self._runner.aadd_deployment(deployment)
                 self._told[deployment.name] = text
             await set_limits(client, self.settings)
-            await install_automation(client)
+            await install_automations(client)
 
     def _say(self) -> None:
         """From now on other commands use us."""
@@ -259,21 +266,25 @@ class Serving:
             write_up(self.settings, replace(up, settings_digest=settings_digest(self.settings)))
 
     async def _watch(self) -> None:
-        seen = fingerprint(self.settings)
+        seen, last_problem = fingerprint(self.settings), ""
         while True:
             await asyncio.sleep(_LOOK_S)
             try:
                 settings = load_settings()
+                now = fingerprint(settings)
+                if now != seen:
+                    self.settings = settings
+                    await self._register()
+                    self._say()
+                    seen = now
+                problem = ""
             except Media2DicomError as error:
-                if seen != error.message:
-                    seen = error.message
-                    typer.echo(f"The settings are unusable; the forms stay as they are. {error.message}")
-                continue
-            if fingerprint(settings) != seen:
-                self.settings = settings
-                await self._register()
-                self._say()
-                seen = fingerprint(settings)
+                problem = error.message
+            except Exception as error:  # noqa: BLE001 - a server that restarts, a folder that is away: runs go on
+                problem = type(error).__name__
+            if problem and problem != last_problem:
+                typer.echo(f"The forms stay as they are for now: {problem}")
+            last_problem = problem
 
 
 def _end_our_group() -> None:

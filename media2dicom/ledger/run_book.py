@@ -97,10 +97,11 @@ class RunBook(Transactions):
     # --- source studies -----------------------------------------------------------------------------------------
 
     def source(self, run_id: str, study_key: str) -> SourceStudy | None:
+        """The study as a run fetched it. Its header may be gone, or in the cache of another machine."""
         query = SOURCES.select().where(SOURCES.c.run_id == run_id, SOURCES.c.study_key == study_key)
         with self._read() as connection:
             found = connection.execute(query).mappings().first()
-        if found is None or not Path(found["header_path"]).is_file():
+        if found is None:
             return None
         return SourceStudy(found["study_instance_uid"], Path(found["header_path"]), found["image_modality"])
 

@@ -57,17 +57,16 @@ def _confirm(bench: Workbench, run_id: str, study_key: str, header: Dataset, row
 
 def _header(bench: Workbench, run_id: str, study_key: str, row: LedgerRow) -> Dataset:
     with bench.locks[f"{run_id}/{study_key}"]:
-        source = bench.ledger.source(run_id, study_key)
-        if source is None:
+        path = bench.cache.source(run_id, study_key)
+        # Another machine of this run may have fetched it, into a cache of its own.
+        if bench.ledger.source(run_id, study_key) is None or not path.is_file():
             with bench.server_slots[row.destination]:
                 server = bench.settings.servers[row.destination]
                 header, modality = fetch_source(server, bench.settings, submitted(row))
-            path = bench.cache.source(run_id, study_key)
             with atomic_write(path) as file:
                 header.save_as(file, enforce_file_format=True)
-            source = SourceStudy(str(header.StudyInstanceUID), path, modality)
-            bench.ledger.put_source(run_id, study_key, source)
-    return dcmread(source.header_path)
+            bench.ledger.put_source(run_id, study_key, SourceStudy(str(header.StudyInstanceUID), path, modality))
+    return dcmread(path)
 
 
 def fetch_source(server: Server, settings: Settings, row: Row) -> tuple[Dataset, str | None]:
@@ -92,5 +91,5 @@ def headers(bench: Workbench, run_id: str, rows: Iterable[LedgerRow]) -> dict[st
         if source is None:
             continue
         with suppress(Exception):  # removed or damaged meanwhile, in whatever way: not among the found
-            found[key] = (source, dcmread(source.header_path))
+            found[key] = (source, dcmread(bench.cache.source(run_id, key)))  # in our cache, whoever fetched it
     return found

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -93,14 +94,18 @@ class Machine:
                 if process.pid in here:
                     process.wait()
 
-    def stop(self) -> None:
-        """SIGTERM, as a service manager does; then whatever is left."""
+    def terminate(self, within_s: float = 90) -> None:
+        """SIGTERM to each process that was started here, as a service manager does, and the time that it gives."""
         for process in reversed(self.started):
             if process.poll() is None:
                 process.terminate()
         for process in self.started:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(20)
+                process.wait(within_s)
+
+    def stop(self) -> None:
+        """Then whatever is left."""
+        self.terminate(20)
         self.kill()
 
 
@@ -117,6 +122,18 @@ class Cluster:
 
     def begin(self, manifest: Path) -> str:
         return str(self.clients[0].run_deployment("archive-manifest", {"manifest": str(manifest)})["id"])
+
+    def pending(self, name: str, parameters: Mapping[str, Any]) -> str:
+        """A run as a worker leaves it that took it and died."""
+        client = self.clients[0]
+        deployment = client.get(f"deployments/name/{name}/{name}")
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        state = {"type": "SCHEDULED", "name": "Scheduled", "state_details": {"scheduled_time": tomorrow}}
+        wanted = {"parameters": dict(parameters), "state": state}
+        run_id = str(client.post(f"deployments/{deployment['id']}/create_flow_run", wanted)["id"])
+        taken = client.post(f"flow_runs/{run_id}/set_state", {"state": {"type": "PENDING"}, "force": True})
+        assert taken["status"] == "ACCEPT", taken
+        return run_id
 
     def state(self, flow_run_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.clients[-1].flow_run(flow_run_id)["state"]
