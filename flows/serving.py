@@ -156,10 +156,11 @@ async def install_automations(client: PrefectClient) -> None:
         there = await client.read_automations_by_name(wanted.name)
         for spare in there[1:]:
             await client.delete_automation(spare.id)
-        if there:
-            await client.update_automation(there[0].id, wanted.model_copy(update={"enabled": there[0].enabled}))
-        else:
+        if not there:
             await client.create_automation(wanted)
+        elif there[0].model_dump(exclude={"id", "enabled"}) != wanted.model_dump(exclude={"enabled"}):
+            # Only then: with an update the server forgets whom it is waiting to hear of.
+            await client.update_automation(there[0].id, wanted.model_copy(update={"enabled": there[0].enabled}))
 
 
 async def set_limits(client: PrefectClient, settings: Settings) -> None:

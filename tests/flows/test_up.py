@@ -184,12 +184,14 @@ def test_a_changed_settings_file_is_taken_up_in_seconds(up: RunningUp) -> None:
         found = up.client.post("v2/concurrency_limits/filter", {})
         return next(int(one["limit"]) for one in found if one["name"] == "pacs-second")
 
+    automations = up.client.post("automations/filter", {})
     try:
         up.settings_path.write_text(tomlkit.dumps(document), encoding="utf-8")
         until(lambda: limit() == 3)
     finally:
         up.settings_path.write_text(before, encoding="utf-8")
     until(lambda: limit() == 1)
+    assert up.client.post("automations/filter", {}) == automations  # untouched: they are waiting for runs under way
 
 
 def test_a_run_that_falls_silent_is_marked_crashed_and_retry_completes_it(up: RunningUp, tmp_path: Path) -> None:
