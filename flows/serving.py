@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -300,7 +301,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--whole-server", action="store_true", help="Nobody else runs these deployments.")
     chosen = parser.parse_args(arguments)
     os.umask(0o077)
-    settings = load_settings()
+    try:
+        settings = load_settings()
+    except Media2DicomError as error:
+        sys.exit(f"{error.message} {error.next_step}")
     if chosen.what == "register":
         asyncio.run(register(settings))
         return
