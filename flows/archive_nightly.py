@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, runtime
-from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
 from flows.archive_manifest import archive_manifest
+from flows.artifacts import put_markdown
 from flows.children import run_child
 from flows.forms import ServerChoice
 from flows.nightly_report import Night, Turn
@@ -209,10 +209,7 @@ def _say(bench: Workbench, night: Night) -> State[Any]:
     night.warnings += notify(bench.settings.nightly.notify, f"Media2DICOM: {headline}", night.counts())
     for warning in night.warnings:
         get_run_logger().warning(warning)
-    try:
-        create_markdown_artifact(night.as_markdown(), key=SUMMARY_KEY, description="The morning summary")
-    except Exception as error:  # noqa: BLE001 - a dashboard that is away does not fail the night
-        get_run_logger().warning("The summary could not be shown (%s).", type(error).__name__)
+    put_markdown(SUMMARY_KEY, night.as_markdown(), "The morning summary")
     if night.broken:
         return Failed(message=headline)
     if night.needing or night.told:

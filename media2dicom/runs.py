@@ -17,7 +17,7 @@ from media2dicom.errors import (
     ResultsNotWritten,
     WindowEnded,
 )
-from media2dicom.inbox import home_of
+from media2dicom.inbox import complete_filing, home_of
 from media2dicom.ledger import Entry, LedgerRow, Numbers, Run
 from media2dicom.locks import exclusive
 from media2dicom.manifest.keys import digest, row_key
@@ -175,9 +175,13 @@ def _as_text(problem: Problem) -> str:
 
 
 def whereabouts(bench: Workbench, run_id: str, manifest: Path) -> Path:
-    """Where the manifest lies now: a run that is tried again may have filed it elsewhere at its end."""
+    """Where the manifest lies now: a run that is tried again may have filed it elsewhere at its end.
+
+    What lies under its old name by now is another manifest.
+    """
+    complete_filing(bench)
     run = bench.ledger.run(run_id)
-    return run.manifest if run is not None and not manifest.is_file() and run.manifest.is_file() else manifest
+    return run.manifest if run is not None and run.manifest.is_file() else manifest
 
 
 def open_rows(bench: Workbench, run_id: str, numbers: Numbers | None = None) -> list[LedgerRow]:
