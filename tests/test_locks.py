@@ -21,7 +21,7 @@ from media2dicom.slots import ServerSlots, slot_limits, slot_names
 from tests import peers
 
 REPOSITORY = Path(__file__).parents[1]
-_PATIENCE_S = 30
+_PATIENCE_S = 60
 _HOLDER = """
 import sys
 from media2dicom.locks import exclusive
@@ -125,7 +125,7 @@ def test_who_waits_for_a_lock_gets_it_or_hears_that_it_is_taken(settings: Settin
         start = time.monotonic()
         with pytest.raises(AlreadyRunning), exclusive(settings, "a", wait_s=0.3):
             pytest.fail("two processes have one lock")
-        assert 0.3 <= time.monotonic() - start < 5
+        assert time.monotonic() - start >= 0.3
         waiting, asked_to_end = threading.Event(), threading.Event()
 
         def wait() -> None:
@@ -190,24 +190,32 @@ def test_server_names_of_one_place_share_its_slots_and_the_smallest_number_holds
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-def test_never_more_threads_than_slots_are_at_a_server(tmp_path: Path, limit: int) -> None:
-    slots = ServerSlots(with_servers(tmp_path, a=limit, b=5))
+def test_as_many_threads_as_slots_are_at_a_server_and_no_more(tmp_path: Path, limit: int) -> None:
+    slots = ServerSlots(with_servers(tmp_path, a=limit))
+    all_there = threading.Barrier(limit, timeout=_PATIENCE_S)
     guard = threading.Lock()
     inside, most = 0, 0
 
-    def work(name: str) -> None:
+    def work() -> None:
         nonlocal inside, most
-        for _ in range(5):
-            with slots[name]:
+        for _ in range(3):
+            with slots["a"]:
                 with guard:
                     inside += 1
                     most = max(most, inside)
-                time.sleep(0.01)  # being there
+                all_there.wait()
                 with guard:
                     inside -= 1
 
-    together([lambda name=name: work(name) for name in ("a", "b") * 4])
+    together([work] * 2 * limit)
     assert most == limit
+
+
+def test_slots_of_one_server_are_not_those_of_another(tmp_path: Path) -> None:
+    elsewhere = Server(host="127.0.0.1", port=105, ae_title="PACS")
+    slots = ServerSlots(Settings(data_dir=tmp_path, servers={**with_servers(tmp_path, a=1).servers, "b": elsewhere}))
+    with slots["a"], slots["b"]:
+        pass
 
 
 _TALLY = """
@@ -223,7 +231,7 @@ def work(thread):
     for _ in range(8):
         with slots["a"]:
             mark.touch()
-            print(len(list(folder.iterdir())), flush=True)
+            os.write(1, f"{len(list(folder.iterdir()))}\\n".encode())
             time.sleep(0.01)
             mark.unlink()
 
@@ -250,9 +258,9 @@ def test_never_more_than_the_slots_over_two_processes(tmp_path: Path, limit: int
             assert process.stdin is not None
             process.stdin.write("!")
             process.stdin.flush()
-        seen = [int(line) for process in (one, other) for line in process.communicate(timeout=60)[0].split()]
+        seen = [int(line) for process in (one, other) for line in process.communicate(timeout=_PATIENCE_S)[0].split()]
     assert len(seen) == 2 * 3 * 8
-    assert max(seen) == limit
+    assert max(seen) <= limit
 
 
 def test_killed_process_frees_its_slot(tmp_path: Path) -> None:
