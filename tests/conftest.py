@@ -13,6 +13,7 @@ from filelock import FileLock
 from media2dicom.settings import Settings
 from tests import peers
 from tests.checkers import write_standard
+from tests.prefect_server import up as up  # the fixture
 
 
 @pytest.fixture(scope="session", params=list(peers.PACS))

@@ -88,12 +88,12 @@ class RunningUp:
     # --- the PACS servers that its settings name ---
 
     @contextmanager
-    def pacs(self, name: str = PACS_NAMES[0], **options: Any) -> Iterator[peers.Peer]:
+    def pacs(self, name: str = PACS_NAMES[0], kind: type[DemoPacs] = DemoPacs, **options: Any) -> Iterator[peers.Peer]:
         """The embedded PACS where the settings say that this server is; what it holds stays for the next time."""
         settings = self.settings
         server, folder = settings.servers[name], self.folder / f"pacs-{name}"
         ours = {peers.OUR_AE_TITLE: ("127.0.0.1", settings.port)}
-        with DemoPacs(folder, server.port, server.ae_title, destinations=ours, **options):
+        with kind(folder, server.port, server.ae_title, destinations=ours, **options):
             yield peers.Peer(name, server.port, server.ae_title, settings.port, server.host)
 
     # --- processes ---

@@ -15,7 +15,6 @@ from media2dicom.runs import last_run
 from media2dicom.settings import CONFIG_VARIABLE, Server, load_settings
 from media2dicom.steps.workbench import open_workbench
 from tests import peers
-from tests.prefect_server import up as up  # the fixture
 
 
 @pytest.fixture(scope="session")
