@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
@@ -149,6 +149,7 @@ def test_every_prefect_variable_is_one_that_prefect_knows(
 
 def _known_to_prefect() -> set[str]:
     """Every name of a variable that a setting of Prefect, its server or prefect-redis is read from."""
+    from prefect.logging.configuration import DEFAULT_LOGGING_SETTINGS_PATH
     from prefect.settings.base import PrefectBaseSettings
     from prefect_redis.cleanup_queue import RedisWorkerCleanupQueueSettings
     from prefect_redis.client import RedisMessagingSettings
@@ -166,7 +167,16 @@ def _known_to_prefect() -> set[str]:
             for alias in getattr(item.validation_alias, "choices", [item.validation_alias]):
                 if isinstance(alias, str):
                     known.add(alias.upper())
-    return known
+    return known | set(_of_logging(yaml.safe_load(DEFAULT_LOGGING_SETTINGS_PATH.read_text()), "PREFECT_LOGGING"))
+
+
+def _of_logging(part: Any, name: str) -> Iterator[str]:
+    """Each value of Prefect's logging.yml can be set by a variable, too."""
+    if not isinstance(part, dict):
+        yield name
+        return
+    for key, value in part.items():
+        yield from _of_logging(value, f"{name}_{key.upper().replace('.', '_')}")
 
 
 def test_every_service_has_a_role_and_prefect_takes_its_arguments(ours: dict[str, Any]) -> None:
