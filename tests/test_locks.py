@@ -198,16 +198,15 @@ def test_as_many_threads_as_slots_are_at_a_server_and_no_more(tmp_path: Path, li
 
     def work() -> None:
         nonlocal inside, most
-        for _ in range(3):
-            with slots["a"]:
-                with guard:
-                    inside += 1
-                    most = max(most, inside)
-                all_there.wait()
-                with guard:
-                    inside -= 1
+        with slots["a"]:
+            with guard:
+                inside += 1
+                most = max(most, inside)
+            all_there.wait()
+            with guard:
+                inside -= 1
 
-    together([work] * 2 * limit)
+    together([work] * 4 * limit)
     assert most == limit
 
 
