@@ -22,6 +22,7 @@ import pytest
 import tomlkit
 
 from flows.remote import FINAL_STATES, Api
+from media2dicom.ledger import Ledger
 from media2dicom.settings import CONFIG_VARIABLE, Settings, load_settings
 from tests import peers
 
@@ -117,8 +118,7 @@ class Cluster:
     center: Machine
     machines: tuple[Machine, ...]
     clients: tuple[Api, ...]
-    prefect_database: str
-    execute: Callable[..., list[Any]]
+    ledger: Ledger
 
     def begin(self, manifest: Path) -> str:
         return str(self.clients[0].run_deployment("archive-manifest", {"manifest": str(manifest)})["id"])
@@ -160,7 +160,7 @@ class Cluster:
             if time.monotonic() > end:
                 logs = "\n".join(f"--- {one.name}\n{one.log}" for one in (self.center, *self.machines))
                 pytest.fail(f"not within {within_s:.0f} s: {what}\n{logs}")
-            time.sleep(0.5)
+            time.sleep(1)
 
     def wait_for_end(self, flow_run_id: str, within_s: float) -> dict[str, Any]:
         self.wait(lambda: self.state(flow_run_id)["type"] in FINAL_STATES, "the run's end", within_s)
@@ -243,7 +243,9 @@ def running(folder: Path, values: Mapping[str, Any], workers: int = 2, limit: in
         machines = tuple(
             _machine(folder / f"machine-{number}", shared, PREFECT_API_URL=url) for number, url in enumerate(urls, 1)
         )
-        cluster = Cluster(folder, center, machines, clients, prefect.rpartition("/")[2], postgresql.execute)
+        book = Ledger(ledger)
+        stack.callback(book.close)
+        cluster = Cluster(folder, center, machines, clients, book)
         cluster.wait(lambda: all(one.is_healthy() for one in clients), "healthy servers", _READY_WITHIN_S)
         machines[0].do("register")
         for machine in machines:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from flows.serving import START_S
-from media2dicom.ledger import Ledger
 from media2dicom.model import Status
 from tests.soak import cluster as soak
 from tests.soak.sheet import large_manifest
@@ -51,19 +50,11 @@ def _machine_of(cluster: soak.Cluster, run_id: str) -> soak.Machine:
 
 
 def _stored(cluster: soak.Cluster, run_id: str) -> int:
-    ledger = Ledger(cluster.machines[0].settings.ledger_location)
-    try:
-        return ledger.counts(run_id).get(Status.STORED, 0) if ledger.run(run_id) else 0
-    finally:
-        ledger.close()
+    return cluster.ledger.counts(run_id).get(Status.STORED, 0)
 
 
 def _assert_each_row_is_there_once(cluster: soak.Cluster, run_id: str, pacs: ObservedPacs, rows: int) -> None:
-    ledger = Ledger(cluster.machines[0].settings.ledger_location)
-    try:
-        found = ledger.rows(run_id)
-    finally:
-        ledger.close()
+    found = cluster.ledger.rows(run_id)
     assert len(found) == rows
     assert {row.status for row in found} == {Status.STORED}
     ours = [instance.sop_instance_uid for row in found for instance in row.instances]
