@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,7 @@ from media2dicom.ledger import Entry
 from media2dicom.model import Outcome, Row, Status
 from media2dicom.settings import CONFIG_VARIABLE, Server, Settings, load_settings
 from media2dicom.steps.workbench import open_workbench
-from tests import archive as sheets
 from tests import peers
-from tests.prefect_server import RunningUp
 
 
 @pytest.fixture
@@ -145,64 +142,3 @@ def test_every_field_has_a_help_text_and_a_default_unless_it_must_be_filled(
             assert field.get("description"), (one.name, name)
             assert ("default" in field) == (name not in found.required), (one.name, name)
         assert one.flow.description
-
-
-# --- in a browser ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Any]:
-    from selenium import webdriver
-
-    chromium, driver = peers.binary("chromium"), peers.binary("chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(chromium)
-    quiet = ("disable-background-networking", "disable-component-update", "disable-sync", "disable-quic")
-    for flag in ("headless=new", "no-sandbox", "disable-gpu", "no-first-run", *quiet, "window-size=1400,2000"):
-        options.add_argument(f"--{flag}")
-    options.add_argument(f"--user-data-dir={tmp_path / 'browser'}")
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(driver)))
-    try:
-        yield started
-    finally:
-        started.quit()
-
-
-def test_a_manifest_is_checked_from_the_form_with_three_clicks(up: RunningUp, browser: Any, tmp_path: Path) -> None:
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    lab = up.settings.inbox / "form-test"
-    sheets.make_media(lab)
-    rows = [{"media": "photo.jpg", "study_instance_uid": "1.2.3.4", "patient_id": "NOBODY"}]
-    sheets.write_sheet(lab / "chosen.csv", rows)
-    wait = WebDriverWait(browser, 60)
-
-    def click(path: str) -> None:
-        wait.until(lambda seen: seen.find_elements(By.XPATH, path))[0].click()
-
-    def offering() -> str | None:
-        """The deployment's ID once it is registered again, as the inbox has changed."""
-        (found,) = (one for one in up.client.post("deployments/filter", {}) if one["name"] == "check-manifest")
-        return found["id"] if "form-test/chosen.csv" in str(found["parameter_openapi_schema"]) else None
-
-    deployment = wait.until(lambda _: offering())
-    browser.get(f"{up.url}/v2/deployments/deployment/{deployment}/run")
-    click("//button[normalize-space()='Select']")
-    click("//*[@role='option'][contains(., 'form-test/chosen.csv')]")
-    page = browser.find_element(By.TAG_NAME, "body").text
-    for text in ("In the inbox", "Type a path", "Default: first", "ask no PACS"):
-        assert text in page
-    click("//button[normalize-space()='Submit']")
-
-    def runs() -> list[dict[str, Any]]:
-        found = up.client.post("flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 20})
-        return [one for one in found if one["parameters"].get("manifest") == "form-test/chosen.csv"]
-
-    wait.until(lambda _: runs())
-    run = runs()[0]
-    state = up.wait(run["id"])
-    shutil.rmtree(lab)
-    assert run["parameters"]["server"] is None
-    assert state["type"] == "FAILED"
-    assert state["message"].startswith("1 of 1 rows have problems: 1 PACS unreachable")

@@ -1,8 +1,13 @@
-"""An error of a library never takes patient data along into Prefect, the log or the terminal."""
+"""Nothing of a patient reaches Prefect, the log or the terminal: not by errors of libraries, not by what is shown.
+
+What people name themselves is shown as they chose it: a manifest's own name and path are parameters of a run. Whoever
+names a manifest after a patient tells everybody who may see the dashboard.
+"""
 
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +21,7 @@ from media2dicom.model import Outcome, Row, Status
 from media2dicom.steps import convert as convert_step
 from tests import archive as sheets
 from tests import peers
+from tests.flows.dashboard import artifacts, everything
 from tests.flows.test_archive_manifest import _prefect_records, patient
 
 CANARY = "CANARY^CLARA"
@@ -69,3 +75,78 @@ def test_a_step_that_breaks_unforeseen_leaves_no_patient_data_in_prefect(
     assert (outcomes[0].status, outcomes[0].outcome.code) == (Status.FAILED, "unfinished")
     assert state.is_failed()
     assert CANARY not in "".join([*_prefect_records(), caplog.text, state.message])
+
+
+# Of each patient: name parts, ID, birth date, accession number, in the spellings that the sheet and the names use.
+_CANARIES = ("canaryname", "canarygiven", "CANARYID77", "19330303", "1933-03-03", "03.03.1933", "CANARYACC", "elsewho")
+
+
+def test_nothing_that_is_planted_in_cells_file_names_and_sources_reaches_prefect(
+    configured: Callable[..., Path], archive: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from flows import embedded
+    from flows.check_manifest import check_manifest
+    from flows.retry_failed_sends import retry_failed_sends
+
+    caplog.set_level(logging.DEBUG)
+    study = patient(
+        PatientName="Canaryname^Canarygiven",
+        PatientID="CANARYID77",
+        PatientBirthDate="19330303",
+        AccessionNumber="CANARYACC",
+    )
+    made = sheets.make_media(tmp_path / "made")
+    names = {
+        "Canaryname_Canarygiven.jpg": "photo.jpg",
+        "CANARYID77 knee.png": "screen.png",
+        "canaryname 1933-03-03.bmp": "scan.bmp",
+        "CANARYACC.stl": "binary.stl",
+        "elsewho.png": "film16.png",  # another patient's file: nobody can know that name
+        "03.03.1933.png": "palette.png",
+        "CANARYID77.png": "alpha.png",
+    }
+    for name, source in names.items():
+        shutil.copy(made[source], tmp_path / name)
+    whole = {
+        "study_instance_uid": str(study.StudyInstanceUID),
+        "accession_number": "CANARYACC",
+        "patient_id": "CANARYID77",
+        "patient_name": "Canaryname^Canarygiven",
+        "patient_birth_date": "1933-03-03",
+        "series_description": "Canaryname CANARYID77 19330303",
+        "row_id": "CANARYID77-{}",
+    }
+    alone = {"accession_number": "CANARYACC", "patient_id": "CANARYID77"}
+    rows = [
+        {"media": "Canaryname_Canarygiven.jpg", **whole},
+        {"media": "CANARYID77 knee.png", **whole, "series_group": "Canaryname"},
+        {"media": "canaryname 1933-03-03.bmp", **alone, "patient_name": "Elsewho^Canarygiven"},  # identity-mismatch
+        {"media": "CANARYACC.stl", **alone},
+        {"media": "elsewho.png", **alone, "transfer_syntax": ".50"},  # option-refused
+        {"media": "CANARYID77.png", **alone, "opacity": "Canaryname"},  # cell-invalid: the row is not read
+        {"media": "03.03.1933.png", **alone, "patient_birth_date": "03.03.1933 CANARYACC"},  # cell-invalid
+        {"media": "canaryname gone.png", **whole},  # media-missing
+    ]
+    for number, row in enumerate(rows, start=2):
+        if "row_id" in row:
+            row["row_id"] = row["row_id"].format(number)
+    with sheets.MoodyPacs(tmp_path / "pacs") as pacs:
+        pacs.peer.load([study])
+        configured(pacs.peer.our_port, pacs=pacs.peer.server())
+        manifest = sheets.write_sheet(tmp_path / "planted.csv", rows)
+        with embedded._quick_flows():
+            checked = check_manifest(manifest, return_state=True)
+            pacs.mood = lambda dataset: 0xA700
+            archived, _ = archive(manifest)
+            pacs.mood = lambda dataset: None
+            retried = retry_failed_sends(manifest, causes=("pacs-out-of-resources",), return_state=True)
+    assert archived.message.startswith("8 of 8 rows failed: 3 PACS out of resources")
+    assert retried.message.startswith("5 of 8 rows were refused")
+    assert checked.message.startswith("5 of 8 rows have problems")
+    shown = artifacts("planted")
+    assert set(shown) == {f"{kind}-planted" for kind in ("rows", "summary", "progress", "problems", "plan")}
+    assert "*** knee.png" in shown["rows-planted"]["data"]
+    seen = everything() + [record.getMessage() for record in caplog.records]
+    assert any("planted.csv" in text for text in seen)
+    for canary in (*_CANARIES, str(study.StudyInstanceUID)):
+        assert not [text for text in seen if canary.casefold() in text.casefold()], canary
