@@ -5,6 +5,7 @@ A very large manifest on one machine with `media2dicom up`: what it takes, and t
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import defaultdict
@@ -15,6 +16,7 @@ from typing import Any
 from flows.remote import FINAL_STATES
 from media2dicom.ledger import Ledger
 from media2dicom.model import Status
+from media2dicom.runs import MAX_BATCH_ROWS, VISIBLE_BATCHES
 from media2dicom.settings import CONFIG_VARIABLE
 from tests.peers import free_port
 from tests.prefect_server import RunningUp, running
@@ -24,10 +26,10 @@ from tests.soak.table import show
 from tests.steps.walking import ObservedPacs
 
 ROWS = int(os.environ.get("SOAK_ROWS", "20000"))
-ROWS_PER_RUN = 2000
+ROWS_PER_RUN = min(2000, ROWS // 4)
 STEPS = 5  # tasks of a batch
-BATCHES = 100  # of a chunk
-SECONDS_A_ROW = 0.5  # at the very most, on a machine that others use, too
+BATCHES = math.ceil(ROWS_PER_RUN / min(MAX_BATCH_ROWS, math.ceil(ROWS_PER_RUN / VISIBLE_BATCHES)))  # of a chunk
+SECONDS_A_ROW = 1  # at the very most, on a machine that others use, too
 _LOOK_EVERY_S = 2
 
 
