@@ -68,6 +68,8 @@ def server_environment(settings: Settings) -> dict[str, str]:
     chosen = {
         "PREFECT_SERVER_API_HOST": dashboard.host,
         "PREFECT_SERVER_API_PORT": str(dashboard.port),
+        # The pages are written out at the start, by default among the programs: not ours to write to.
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(settings.data_dir.resolve() / "prefect" / "ui"),
         "PREFECT_UI_API_URL": "/api",  # the page asks where it came from, by whatever name that was reached
         # Other pages that the operator has open get no say here.
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
