@@ -22,7 +22,7 @@ from filelock import Timeout
 from rich.console import Console
 from rich.text import Text
 
-from flows.orphans import UP_VARIABLE, end_processes_of_up
+from flows.orphans import UP_VARIABLE, end_orphans, end_processes_of_up
 from flows.remote import Api, Up, auth_string, forget_up, read_up, up_lock, write_up
 from flows.schedule import next_night, time_zone
 from flows.server import refuse_open_dashboard, server_environment, url_of
@@ -154,6 +154,7 @@ def _stop_event() -> Iterator[threading.Event]:
 def _serve(settings: Settings, elsewhere: str | None, stop: threading.Event, console: Console) -> None:
     home = settings.data_dir.resolve() / "prefect"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    end_orphans(home)  # temporary servers of killed runs: they would share the database with ours
     settings.inbox.mkdir(parents=True, exist_ok=True, mode=0o700)
     url = url_of(settings.dashboard) if elsewhere is None else elsewhere.removesuffix("/").removesuffix("/api")
     api_url = elsewhere or f"{url}/api"

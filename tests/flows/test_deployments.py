@@ -92,7 +92,8 @@ def test_register_and_prefect_deploy_tell_the_server_the_same(server: RunningUp)
     assert told(server) == registered
     assert {one["work_pool_name"] for one in registered.values()} == {"media2dicom"}
     assert registered.keys() == served.keys()
-    assert len(server.client.post("automations/filter", {})) == 1
+    names = [one["name"] for one in server.client.post("automations/filter", {})]
+    assert len(names) == len(set(names)) >= 1
     command(server, "prefect", "--no-prompt", "deploy", "--all")
     assert told(server) == registered
     server.stop()

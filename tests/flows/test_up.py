@@ -68,7 +68,7 @@ def begin_long(up: RunningUp, folder: Path, pacs: peers.Peer) -> str:
     return run_id
 
 
-def until(true: Callable[[], object], within_s: float = 60) -> None:
+def until(true: Callable[[], object], within_s: float = 240) -> None:
     end = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < end, "it did not come to pass"
