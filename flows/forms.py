@@ -57,6 +57,10 @@ def _one_of(title: str, choices: list[str]) -> list[JsonSchemaValue]:
     return [{"title": title, "type": "string", "enum": choices}] if choices else []
 
 
+def _tabs(*alternatives: JsonSchemaValue) -> JsonSchemaValue:
+    return {"anyOf": list(alternatives)} if len(alternatives) > 1 else alternatives[0]
+
+
 # --- servers ----------------------------------------------------------------------------------------------------
 
 
@@ -66,7 +70,7 @@ def _server_form(settings: Settings) -> JsonSchemaValue:
     except Media2DicomError:
         default = "As the rows say"
     others = _one_of("Choose", sorted(settings.servers))
-    return {"anyOf": [{"title": default, "type": "null"}, *others, _text("Type a name")]}
+    return _tabs({"title": default, "type": "null"}, *others, _text("Type a name"))
 
 
 ServerChoice = Annotated[
@@ -164,13 +168,13 @@ def _opened(url: str) -> Ledger:
 
 
 def _manifest_form(settings: Settings) -> JsonSchemaValue:
-    return {"anyOf": [*_one_of("In the inbox", in_inbox(settings)), _text("Type a path")]}
+    return _tabs(*_one_of("In the inbox", in_inbox(settings)), _text("Type a path"))
 
 
 def _failed_manifest_form(settings: Settings) -> JsonSchemaValue:
     left = with_rows_left(settings)
     # The empty text, the default, is a choice, too: else the form would open on the other tab.
-    return {"anyOf": [*_one_of("With rows left", [*left, ""] if left else []), _text("Type a path")]}
+    return _tabs(*_one_of("With rows left", [*left, ""] if left else []), _text("Type a path"))
 
 
 def _to_text(value: object) -> object:
