@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -17,10 +18,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+import redis
 import yaml
 
 from flows import cluster
 from media2dicom.settings import ENV_PREFIX, Settings, load_settings
+from tests import peers
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENTS = ROOT / "deployments"
@@ -211,6 +214,32 @@ def test_redis_modules_are_there_and_have_what_prefect_looks_for() -> None:
         module = import_module(name)
         for member in wanted[name.rpartition(".")[2]]:
             assert hasattr(module, member)
+
+
+def test_redis_starts_with_its_password_and_takes_nobody_without(compose: Any, tmp_path: Path) -> None:
+    peers.binary("redis-server")
+    service, port = compose["services"]["redis"], peers.free_port()
+    [script] = service["command"]
+    script = script.replace("/tmp/", f"{tmp_path}/").replace("dir /data", f"dir {tmp_path}\\nport {port}")
+    with peers._process([*service["entrypoint"], script], tmp_path, env=os.environ | service["environment"]) as process:
+        password = service["environment"]["REDISCLI_AUTH"]
+        with redis.Redis(port=port, password=password) as known, redis.Redis(port=port) as stranger:
+            end = time.monotonic() + 30
+            while not _answers(known):
+                assert process.poll() is None
+                assert time.monotonic() < end
+            with pytest.raises(redis.AuthenticationError):
+                stranger.ping()
+    assert process.returncode == 0  # it ends when it is told to, by itself
+    assert (tmp_path / "redis.conf").stat().st_mode & 0o077 == 0
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        time.sleep(0.05)
+        return False
 
 
 # --- the image ----------------------------------------------------------------------------------------------------
