@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect import flow, runtime
 from prefect.client.schemas.objects import State
+from pydantic.json_schema import SkipJsonSchema
 
 from flows.approval import ask_approval
 from flows.archiving import Order, archive
@@ -30,9 +31,9 @@ def archive_manifest(
     manifest: ManifestChoice,
     server: ServerChoice = None,
     approval: bool = False,
-    results: Path | None = None,
-    retry: Selection | None = None,
-    until: datetime | None = None,
+    results: SkipJsonSchema[Path | None] = None,  # set by programs: not in the form
+    retry: SkipJsonSchema[Selection | None] = None,
+    until: SkipJsonSchema[datetime | None] = None,
 ) -> State[Any]:
     """Archive a manifest: every row into the ledger, into the PACS, and an outcome on every row.
 

@@ -59,6 +59,8 @@ class Summary:
                 causes[_words(status, code)] += count
             listed = ", ".join(f"{count} {words}" for words, count in causes.most_common())
             earlier = f" {before} {_were(before)} stored by an earlier run." if before else ""
+            if self.rows == 1:
+                return f"The only row {self._verdict}: {listed.removeprefix('1 ')}."
             return f"{self.not_stored} of {self.rows} rows {self._verdict}: {listed}.{earlier}"
         stored = self.rows - self.skipped
         if not stored:
@@ -73,9 +75,10 @@ class Summary:
     def _verdict(self) -> str:
         """What is true of all rows that are not stored."""
         statuses = {status for status, _, _ in self.causes}
-        if len(statuses) == 1 and (alone := _ALONE.get(next(iter(statuses)))):
-            return alone
-        return "failed" if Status.FAILED in statuses else "are not stored"
+        words = "failed" if Status.FAILED in statuses else "are not stored"
+        if len(statuses) == 1:
+            words = _ALONE.get(next(iter(statuses)), words)
+        return words if self.rows > 1 else words.replace("were ", "was ").replace("are ", "is ")
 
 
 def _were(count: int) -> str:

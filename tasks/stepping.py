@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,19 @@ from tasks.slots import server_slots
 
 _BENCHES: dict[str, Workbench] = {}
 _GUARD = threading.Lock()
+
+
+class _OneLine(logging.Filter):
+    """Our own errors say what and where; the traceback that Prefect adds to a run's log says nothing to an operator."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], Media2DicomError):
+            record.exc_info = None
+        return True
+
+
+for _name in ("prefect.flow_runs", "prefect.task_runs"):
+    logging.getLogger(_name).addFilter(_OneLine())
 
 
 class RowsLeft(Media2DicomError):

@@ -42,7 +42,7 @@ def line(by_cause: dict[tuple[Status, str], int], already_stored: int = 0) -> st
             1,
             "3 of 12 rows were refused: 3 media missing. 1 was stored by an earlier run.",
         ),
-        ({(Status.UNCERTAIN, "store-uncertain"): 1}, 0, "1 of 1 rows are uncertain: 1 sent without an answer."),
+        ({(Status.UNCERTAIN, "store-uncertain"): 1}, 0, "The only row is uncertain: sent without an answer."),
         (
             {(Status.CONFLICT, "conflict"): 1, (Status.REFUSED, "duplicate"): 1},
             0,

@@ -66,8 +66,10 @@ def test_an_operator_finds_the_failed_run_and_retries_it_when_the_pacs_has_room_
     page.open("/runs")
     page.click("a", f"archive {manifest.name}: 1 row")
     page.until(lambda: state_on(page) == "Failed", "to see that it failed")
+    page.see("Finished in state Failed('The only row failed: PACS out of resources.')")  # the log
+    assert "Traceback" not in page.text
     page.tab("Details")
-    page.see("PACS out of resources")
+    page.see("The only row failed: PACS out of resources.")
     with up.pacs() as pacs:
         press_retry(page)
         page.until(lambda: state_on(page) == "Completed", "to see that it is done", within_s=180)
