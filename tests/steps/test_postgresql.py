@@ -26,7 +26,7 @@ STORED = ("STORED", None)
 
 @pytest.fixture
 def settings(observed: walking.ObservedPacs, postgresql: peers.PostgreSQL, tmp_path: Path) -> Settings:
-    return observed.peer.settings(tmp_path, timeouts=walking.QUICK, ledger_url=postgresql.new_database())
+    return observed.peer.settings(tmp_path, ledger_url=postgresql.new_database())
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_run_goes_on_when_the_ledgers_server_went_away_in_mid_send(
 ) -> None:
     """What was sent and could not be written down is asked for, not sent again."""
     with peers.postgres() as server:
-        settings = observed.peer.settings(tmp_path, timeouts=walking.QUICK, ledger_url=server.new_database())
+        settings = observed.peer.settings(tmp_path, ledger_url=server.new_database())
 
         def stop_at_the_second(_event: Any) -> None:
             if len(observed.received) == 2:
