@@ -95,7 +95,7 @@ def test_a_very_large_manifest_on_one_machine(tmp_path: Path) -> None:
         assert len(rows) == ROWS
         assert {row.status for row in rows} == {Status.STORED}
         held = pacs.held()
-        assert sorted(instance.sop_instance_uid for row in rows for instance in row.instances) == held
+        assert sorted(one.instance.sop_instance_uid for row in rows for one in row.instances) == held
         assert len(set(held)) == ROWS
 
         wanted = {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}, "limit": 200}

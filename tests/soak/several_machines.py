@@ -57,7 +57,7 @@ def _assert_each_row_is_there_once(cluster: soak.Cluster, run_id: str, pacs: Obs
     found = cluster.ledger.rows(run_id)
     assert len(found) == rows
     assert {row.status for row in found} == {Status.STORED}
-    ours = [instance.sop_instance_uid for row in found for instance in row.instances]
+    ours = [one.instance.sop_instance_uid for row in found for one in row.instances]
     held = pacs.held()
     assert len(set(held)) == len(held)
     assert set(ours) <= set(held)
