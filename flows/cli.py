@@ -256,7 +256,7 @@ def cache_clear(config: ConfigOption = None) -> None:
     console = console_for()
     with exits(console):
         bench = open_workbench(load_settings())
-        running = {run.run_id for run in bench.ledger.runs() if run.finished_at is None}
+        running = {run.run_id for run in bench.ledger.runs(unfinished=True)}
         removed = bench.cache.clear(keep_rows=bench.ledger.unfinished_row_keys(), keep_runs=running)
     console.print(f"Removed {removed.files} files, {megabytes(removed.size_bytes)}.")
 

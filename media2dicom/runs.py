@@ -124,8 +124,8 @@ def _sha256_of(manifest: Path) -> str:
 
 def _close_killed_runs(bench: Workbench, manifest: Path, run_id: str) -> None:
     """Runs of this manifest that never ended were killed, as we hold its lock: their headers are patient data."""
-    for run in bench.ledger.runs(manifest.resolve()):
-        if run.finished_at is None and run.run_id != run_id:
+    for run in bench.ledger.runs(manifest.resolve(), unfinished=True):
+        if run.run_id != run_id:
             _close_run(bench, run.run_id, None)
 
 
@@ -160,7 +160,7 @@ def begin_retry(
 
 
 def last_run(bench: Workbench, manifest: Path) -> Run | None:
-    return next(iter(bench.ledger.runs(manifest.resolve())), None)
+    return next(iter(bench.ledger.runs(manifest.resolve(), limit=1)), None)
 
 
 def _warnings_by_row(manifest: Manifest) -> dict[int, tuple[str, ...]]:
