@@ -37,7 +37,7 @@ from media2dicom.carry_over import (
     server_of,
     standing_of,
 )
-from media2dicom.errors import AlreadyRunning, Media2DicomError
+from media2dicom.errors import AlreadyRunning, Media2DicomError, sealed
 from media2dicom.inbox import complete_filing, place_in
 from media2dicom.ledger import Run
 from media2dicom.runs import last_run
@@ -47,9 +47,15 @@ from media2dicom.summary import summarise
 
 SUMMARY_KEY = "nightly-summary"
 _RAISED = "Flow run encountered an exception: "
+_UNFILED = "All its rows are stored, but it could not be moved to done/: see to the rights of the inbox."
+_NOT_OURS = frozenset({Standing.WAITING, Standing.UNDER_WAY})
 
 
-@flow(name="archive-nightly", persist_result=False)
+def _run_name() -> str:
+    return f"night of {datetime.now():%Y-%m-%d}"
+
+
+@flow(name="archive-nightly", flow_run_name=_run_name, persist_result=False)
 def archive_nightly(
     server: ServerChoice = None, window_hours: float | None = None, carry_over: bool = True
 ) -> State[Any]:
@@ -64,13 +70,13 @@ def archive_nightly(
         nightly = bench.settings.nightly
         hours = nightly.window_hours if window_hours is None else window_hours
         work = _Work(bench, server, until=_start() + timedelta(hours=hours))
-        complete_filing(bench)
-        if carry_over:
-            for run in newest_runs(bench, nightly.carry_over_days):
+        with work.told(bench.settings.inbox):
+            complete_filing(bench)
+            for run in newest_runs(bench, nightly.carry_over_days) if carry_over else ():
                 work.take_up(run)
-        for one in work.arrivals():
-            work.take(one)
-        work.tell_gone()
+            for one in work.arrivals():
+                work.take(one)
+            work.tell_gone()
         return _say(bench, work.night)
 
 
@@ -92,18 +98,22 @@ class _Work:
     # --- what earlier runs left ---------------------------------------------------------------------------------
 
     def take_up(self, run: Run) -> None:
-        with self._guarded(run.manifest):
+        with self._claimed(run.manifest):
+            if not self._is_newest(run):
+                return  # another night was at it meanwhile
             standing = standing_of(self.bench, run)
-            if self._newest(run.manifest) != run.run_id or standing is Standing.OVER:
+            if standing is Standing.OVER:
                 file_if_stored(self.bench, run)
-            elif standing in {Standing.WAITING, Standing.UNDER_WAY}:
-                self.night.elsewhere.append((run.manifest, str(standing)))
             elif standing is Standing.GONE:
                 self._gone.append(run)
+            elif self._lies_in_inbox(run.manifest) and standing in {*_NOT_OURS, Standing.CHANGED}:
+                pass  # it has its turn there
+            elif standing in _NOT_OURS:
+                self.night.elsewhere.append((run.manifest, str(standing)))
             elif standing is Standing.CHANGED:
-                if not self._lies_in_inbox(run.manifest):  # there it has its turn anyway
-                    self.night.told.append((run.manifest, f"It {standing}."))
+                self.night.told.append((run.manifest, f"It {standing}."))
             elif self._is_late:
+                self._tried.add(arrival(run.manifest))
                 self.night.left.append(run.manifest)
             else:
                 selection = Selection(transient=True) if standing is Standing.LEFT else None
@@ -112,14 +122,13 @@ class _Work:
     def tell_gone(self) -> None:
         """Manifests that are not where they were, unless their rows were stored this night by another one."""
         for run in self._gone:
-            with self._guarded(run.manifest):
+            with self._claimed(run.manifest):
                 if standing_of(self.bench, run) is Standing.GONE:
                     self.night.told.append((run.manifest, f"It {Standing.GONE}."))
 
-    def _newest(self, manifest: Path) -> str | None:
-        """Another night may have been at it since."""
-        run = last_run(self.bench, manifest)
-        return run.run_id if run is not None else None
+    def _is_newest(self, run: Run) -> bool:
+        newest = last_run(self.bench, run.manifest)
+        return newest is not None and newest.run_id == run.run_id
 
     def _lies_in_inbox(self, manifest: Path) -> bool:
         place = place_in(self.bench.settings, manifest)
@@ -144,19 +153,19 @@ class _Work:
 
     def take(self, one: Arrival) -> None:
         self._tried.add(one)
-        path = one.path
         if self._is_late:
-            self.night.left.append(path)
+            self.night.left.append(one.path)
             return
-        with self._guarded(path):
+        with self._claimed(one.path):
             if not one.is_still_there:
                 return
-            run = last_run(self.bench, path)
-            standing = standing_of(self.bench, run) if run is not None and run.finished_at is None else None
-            if standing in {Standing.WAITING, Standing.UNDER_WAY}:
-                self.night.elsewhere.append((path, str(standing)))
+            run = last_run(self.bench, one.path)
+            if run is not None and run.finished_at is None and run.approval_asked_at is not None:
+                self.night.elsewhere.append((one.path, str(Standing.WAITING)))
+            elif is_under_way(self.bench.settings, one.path):
+                self.night.elsewhere.append((one.path, str(Standing.UNDER_WAY)))
             else:
-                self._archive(path, server_of(self.bench, path, self.server), None)
+                self._archive(one.path, server_of(self.bench, one.path, self.server), None)
 
     # --- one manifest -------------------------------------------------------------------------------------------
 
@@ -165,15 +174,21 @@ class _Work:
         return datetime.now(UTC) >= self.until
 
     @contextmanager
-    def _guarded(self, manifest: Path) -> Iterator[None]:
-        """The manifest is ours meanwhile. Whatever happens to it, the others have their turn."""
+    def told(self, path: Path) -> Iterator[None]:
+        """Whatever goes wrong in the block goes into the summary."""
         try:
-            with claimed(self.bench.settings, manifest):
+            with sealed("The night"):
                 yield
         except AlreadyRunning as error:
-            self.night.elsewhere.append((manifest, error.message))
+            self.night.elsewhere.append((path, error.message))
         except Media2DicomError as error:
-            self.night.turns.append(Turn(manifest, trouble=f"{error.message} {error.next_step}"))
+            self.night.turns.append(Turn(path, trouble=f"{error.message} {error.next_step}"))
+
+    @contextmanager
+    def _claimed(self, manifest: Path) -> Iterator[None]:
+        """The manifest is ours meanwhile. Whatever happens to it, the others have their turn."""
+        with self.told(manifest), claimed(self.bench.settings, manifest):
+            yield
 
     def _archive(self, manifest: Path, server: str | None, selection: Selection | None) -> None:
         """A run of its own, and how it ended."""
@@ -186,21 +201,18 @@ class _Work:
             "until": self.until,
         }
         state = run_child(archive_manifest, parameters)
+        reason = (state.message or f"Its run ended as {state.name}.").removeprefix(_RAISED)
         run_id = str(state.state_details.flow_run_id)
         run = self.bench.ledger.run(run_id)
         if run is not None and run.finished_at is not None:
             summary = summarise(self.bench, run_id, run.manifest, run.results)
-            self.night.turns.append(Turn(run.manifest, summary, self._unfiled(run.manifest, summary.not_stored)))
+            well = summary.not_stored or (state.is_completed() and not self._lies_in_inbox(run.manifest))
+            trouble = _UNFILED if state.is_completed() else reason
+            self.night.turns.append(Turn(run.manifest, summary, "" if well else trouble))
         elif run is None and is_under_way(self.bench.settings, manifest):
             self.night.elsewhere.append((manifest, str(Standing.UNDER_WAY)))
         else:
-            reason = (state.message or f"Its run ended as {state.name}.").removeprefix(_RAISED)
             self.night.turns.append(Turn(manifest, trouble=reason))
-
-    def _unfiled(self, manifest: Path, not_stored: int) -> str:
-        if not not_stored and self._lies_in_inbox(manifest):
-            return "All its rows are stored, but it could not be moved to done/: see to the rights of the inbox."
-        return ""
 
 
 def _say(bench: Workbench, night: Night) -> State[Any]:

@@ -25,6 +25,7 @@ from media2dicom.summary import Summary
 
 DONE: Final = "done"
 ATTENTION: Final = "attention"
+_LOCK: Final = "inbox/filing"
 _INTENT: Final = ".filing.json"  # in the inbox: what a killed filing had begun
 _PATIENCE_S: Final = 60  # filing takes milliseconds
 _NOT_TRIED: Final = frozenset({Status.CHECKED, Status.IDENTIFIED, Status.PREPARED})
@@ -62,17 +63,20 @@ def file_away(bench: Workbench, manifest: Path, summary: Summary) -> Summary:
     if where in {wanted, DONE} or (wanted == ATTENTION and _waits(summary)):
         return summary
     inbox = bench.settings.inbox.resolve()
-    with exclusive(bench.settings, "inbox/filing", wait_s=_PATIENCE_S):
-        _complete(bench.ledger, inbox)
-        move = _plan(inbox, manifest.resolve(), inbox / wanted / below, summary.results)
+    with exclusive(bench.settings, _LOCK, wait_s=_PATIENCE_S):
         try:
+            _complete(bench.ledger, inbox)
+            move = _plan(inbox, manifest.resolve(), inbox / wanted / below, summary.results)
             _make_folder(inbox, move.new.parent)
             with atomic_write(inbox / _INTENT) as file:
                 file.write(move.as_json(inbox))
-            move.make(bench.ledger)
         except (OSError, CacheFailed) as error:
-            reason = error.message if isinstance(error, CacheFailed) else error.strerror
-            _LOGGER.warning("A manifest could not be moved to %s/: %s", wanted, reason)
+            _warn(f"A manifest could not be moved to {wanted}/", error)
+            return summary
+        try:
+            move.make(bench.ledger)
+        except OSError as error:
+            _warn(f"A manifest could not be moved to {wanted}/", error)
             if not move.new.exists():
                 move.take_back(bench.ledger, inbox)
                 return summary
@@ -85,8 +89,15 @@ def complete_filing(bench: Workbench) -> None:
     """Finish what a killed run had begun to file. To be called before the ledger is asked where a manifest lies."""
     inbox = bench.settings.inbox.resolve()
     if (inbox / _INTENT).is_file():
-        with exclusive(bench.settings, "inbox/filing", wait_s=_PATIENCE_S):
-            _complete(bench.ledger, inbox)
+        with exclusive(bench.settings, _LOCK, wait_s=_PATIENCE_S):
+            try:
+                _complete(bench.ledger, inbox)
+            except OSError as error:
+                _warn("A manifest that was being moved could not be moved on", error)
+
+
+def _warn(what: str, error: OSError | CacheFailed) -> None:
+    _LOGGER.warning("%s: %s", what, error.message if isinstance(error, CacheFailed) else error.strerror)
 
 
 def _waits(summary: Summary) -> bool:
@@ -109,7 +120,7 @@ class _Move:
         """Again and again with the same result."""
         ledger.move_manifest(self.old, self.new, self.results)
         _rename(self.old, self.new)
-        if self.results is not None:
+        if self.results is not None and not self.old.exists():  # else they are another manifest's by now
             _rename(*self.results)
 
     def take_back(self, ledger: Ledger, inbox: Path) -> None:
@@ -137,15 +148,25 @@ def _plan(inbox: Path, old: Path, wanted: Path, results: Path | None) -> _Move:
 
 
 def _complete(ledger: Ledger, inbox: Path) -> None:
-    """Make the move again that a killed process had begun. Its intent is there as long as that is not done."""
+    """Make the move again that a killed process had begun. Raises OSError when that cannot be done."""
     intent = inbox / _INTENT
     if not intent.is_file():
         return
-    old, new, *results = (
-        inbox / path for path in json.loads(intent.read_bytes())
-    )  # complete: it is written atomically
-    _Move(old, new, (results[0], results[1]) if results else None).make(ledger)
+    try:
+        old, new, *results = (_inside(inbox, path) for path in json.loads(intent.read_bytes()))
+    except (ValueError, TypeError):  # not ours: ours are complete, and they name what lies in the inbox
+        _LOGGER.warning("%s in the inbox is none of ours and is removed", _INTENT)
+    else:
+        _Move(old, new, (results[0], results[1]) if results else None).make(ledger)
     intent.unlink()
+
+
+def _inside(inbox: Path, path: str) -> Path:
+    """Whoever may write into the inbox could name a file elsewhere. Raises ValueError."""
+    found = inbox / path
+    if not found.parent.resolve().is_relative_to(inbox) or found.name in {"", ".."}:
+        raise ValueError("outside the inbox")
+    return found
 
 
 def _rename(old: Path, new: Path) -> None:

@@ -494,6 +494,16 @@ def test_the_next_filing_completes_what_a_kill_left_before_its_own(settings: Set
     ]
 
 
+@pytest.mark.parametrize("text", ["no list", "[]", '["a.csv"]', '["/etc/hosts", "m.csv"]', '["a", "../b"]', "[1, 2]"])
+def test_an_intent_that_is_not_ours_moves_nothing(bench: Workbench, text: str) -> None:
+    path = drop(bench.settings, "m.csv")
+    (bench.settings.inbox / ".filing.json").write_text(text)
+    complete_filing(bench)
+    assert path.is_file()
+    assert not (bench.settings.inbox / ".filing.json").exists()
+    assert Path("/etc/hosts").exists()
+
+
 # --- which server -----------------------------------------------------------------------------------------------
 
 
