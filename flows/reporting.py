@@ -11,6 +11,8 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -38,6 +40,7 @@ from media2dicom.summary import Summary, explanation
 from media2dicom.veil import file_label, veiled
 
 _EVERY_S: Final = 2.0
+_PATIENCE_S: Final = 30
 _SMALL: Final = 200  # rows: up to here the table shows every row
 _MAX_FAILED: Final = 500  # rows that are not stored, shown one by one
 _FIRST_ROWS: Final = 10  # row numbers beside a cause
@@ -101,7 +104,8 @@ class Report:
             yield
             return
         over = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(self._progress, over), name="progress", daemon=True)
+        work = partial(copy_context().run, self._watch, self._progress, over)  # Prefect's settings are in the context
+        watcher = threading.Thread(target=work, name="progress", daemon=True)
         watcher.start()
         try:
             yield
@@ -118,7 +122,8 @@ class Report:
             try:
                 percent = self._percent()
                 if percent != shown:
-                    with get_client(sync_client=True) as client:
+                    # With settings of its own it is a client of its own: the run's is not for two threads.
+                    with get_client(sync_client=True, httpx_settings={"timeout": _PATIENCE_S}) as client:
                         update_progress(client, artifact_id, percent)
                     shown = percent
             except Exception as error:  # noqa: BLE001 - nothing that is only shown may fail a run
