@@ -49,7 +49,6 @@ def _machine(folder: Path, pacs: DemoPacs, ledger_url: str) -> Path:
         "cache_dir": "cache",
         "data_dir": "data",
         "ledger_url": ledger_url,
-        "timeouts": walking.QUICK,
         "servers": {"pacs": {"host": pacs.host, "port": pacs.port, "ae_title": pacs.ae_title}},
     }
     path = folder / "media2dicom.toml"
