@@ -61,7 +61,7 @@ def told(server: RunningUp) -> dict[str, dict[str, Any]]:
     for one in server.client.post("deployments/filter", {}):
         limit = one["global_concurrency_limit"]["limit"]
         schedules = [(each["slug"], each["active"], each["schedule"]) for each in one["schedules"]]
-        found[one["name"]] = {name: one[name] for name in kept} | {"limit": limit, "schedules": schedules}
+        found[one["name"]] = {name: one[name] or None for name in kept} | {"limit": limit, "schedules": schedules}
     return found
 
 
