@@ -15,6 +15,7 @@ from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
 
 _TALKATIVE: Final = ("apprise", "httpx", "httpcore", "urllib3", "requests")  # they log what they send, and where to
+_PATIENCE_S: Final = 30  # Apprise's own 4 s lose a message to a busy service
 
 
 def notify(addresses: Sequence[str], subject: str, body: str) -> list[str]:
@@ -42,6 +43,9 @@ def _by_url(url: str, subject: str, body: str) -> None:
     service = Apprise()
     if not service.add(url):
         raise _NotSent("it is no Apprise URL")
+    for one in service:
+        one.socket_connect_timeout = max(one.socket_connect_timeout, _PATIENCE_S)
+        one.socket_read_timeout = max(one.socket_read_timeout, _PATIENCE_S)
     if not service.notify(title=subject, body=body):
         raise _NotSent("the service did not take it")
 
