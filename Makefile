@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PEERS  := orthanc dcmtk postgresql redis-server systemd chromium chromium-driver
 
-.PHONY: demo test soak lint lock peers clean
+.PHONY: demo test soak screenshots lint lock peers clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/media2dicom demo --folder demo
@@ -15,6 +15,10 @@ test: $(VENV)/.dev peers lint
 # Many rows, machines that die in mid run: a quarter of an hour and more, so it is not part of `make test`.
 soak: $(VENV)/.dev peers
 	$(BIN)/pytest -s -o timeout=7200 tests/soak/several_machines.py tests/soak/one_machine.py
+
+# The pictures of docs/operations.md.
+screenshots: $(VENV)/.dev peers
+	$(BIN)/python -m tests.browser.screenshots
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

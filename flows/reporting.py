@@ -219,7 +219,7 @@ def summary_text(summary: Summary, groups: Sequence[Group], seconds: float) -> s
     parts.append(markdown_table(("status", "rows"), list(counts.items())))
     left = [group for group in groups if group[0] not in _DONE]
     if left:
-        headers = ("cause", "code", "status", "rows", "which", "next step")
+        headers = ("cause", "rows", "which", "next step", "status", "code")
         parts.append(markdown_table(headers, [_cause_line(*group) for group in left]))
     if summary.already_stored:
         parts.append(f"Stored by an earlier run, nothing was sent: {summary.already_stored}.")
@@ -247,11 +247,11 @@ def _cause_line(status: Status, code: str, rows: list[LedgerRow]) -> tuple[objec
     first = rows[0]
     return (
         cause_words(code) if code else status.lower(),
-        code,
-        status,
         len(rows),
         numbers,
         veiled(first.outcome.next_step, first.row, first.media),
+        status,
+        code,
     )
 
 

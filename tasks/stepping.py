@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import FailedRun
 from prefect.tasks import exponential_backoff
 
 from media2dicom.errors import Media2DicomError, is_transient, sealed
@@ -24,9 +25,10 @@ class _OneLine(logging.Filter):
     """Our own errors say what and where; the traceback that Prefect adds to a run's log says nothing to an operator."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], Media2DicomError):
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, Media2DicomError):
             record.exc_info = None
-        return True
+        return not isinstance(error, FailedRun)  # a run that ended as Failed has said so: it is no surprise
 
 
 for _name in ("prefect.flow_runs", "prefect.task_runs"):

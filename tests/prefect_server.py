@@ -12,11 +12,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import tomlkit
 
@@ -71,10 +72,12 @@ class RunningUp:
         """The state at its end, or as soon as it is as `until` wants it: type, name, message."""
         wanted = until or (lambda state: state["type"] in FINAL_STATES)
         end = time.monotonic() + within_s
+        state: dict[str, Any] = {"name": "not known", "message": ""}
         while True:
-            state: dict[str, Any] = self.client.flow_run(flow_run_id)["state"]
-            if wanted(state):
-                return state
+            with suppress(httpx.TransportError):  # a busy machine: asked again
+                state = self.client.flow_run(flow_run_id)["state"]
+                if wanted(state):
+                    return state
             if time.monotonic() > end:
                 pytest.fail(f"after {within_s:.0f} s the run is {state['name']}: {state['message']}\n{self.output}")
             time.sleep(0.25)

@@ -7,7 +7,7 @@ something to be seen. What goes wrong says where the screenshot and the text of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests import peers
 
 SEEN_WITHIN_S = 60
+AT_REST_WITHIN_S = 10
 _FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--lang=en-GB"),
@@ -76,6 +78,20 @@ class Page:
         except TimeoutException:
             pytest.fail(f"{what}: not within {within_s:.0f} s. {self.keep('page')}")
 
+    def at_rest(self) -> None:
+        """Wait until the picture stays the same, or some seconds: the clock of a run that waits moves on."""
+        shown: list[bytes] = []
+
+        def same(_: object) -> bool:
+            shown.append(self.driver.get_screenshot_as_png())
+            return len(shown) > 3 and shown[-1] == shown[-2] == shown[-3]
+
+        with suppress(TimeoutException):
+            WebDriverWait(self.driver, AT_REST_WITHIN_S, poll_frequency=0.5).until(same)
+
+    def to_top(self) -> None:
+        self.driver.execute_script("for (const one of document.querySelectorAll('*')) one.scrollTop = 0")
+
     def see(self, text: str, within_s: float = SEEN_WITHIN_S) -> None:
         self.until(lambda: text in self.text, f"to read {text!r}", within_s)
 
@@ -103,7 +119,7 @@ class Page:
         found: WebElement = self.until(lambda: self._shown(css, text), f"to find {css} {text or ''}".strip(), within_s)
         return found
 
-    def click(self, css: str, text: str | None = None) -> None:
+    def click(self, css: str, text: str | None = None, within_s: float = SEEN_WITHIN_S) -> None:
         """A click of the mouse, as soon as it is there and nothing lies over it."""
 
         def clicked() -> bool:
@@ -117,13 +133,30 @@ class Page:
                 return False
             return True
 
-        self.until(clicked, f"to click {css} {text or ''}".strip())
+        self.until(clicked, f"to click {css} {text or ''}".strip(), within_s)
 
     def type(self, css: str, text: str) -> None:
         """Into a field, instead of what is in it."""
         field = self.find(css)
         field.send_keys(Keys.CONTROL, "a")
         field.send_keys(text)
+
+    def choose(self, field: str, value: str) -> None:
+        """In a form: the value out of the list of the field with this label, on the tab that is open."""
+
+        def chosen() -> bool:
+            for one in self.driver.find_elements(By.CSS_SELECTOR, ".schema-form-property"):
+                label = one.find_element(By.CSS_SELECTOR, ".schema-form-property__label").text
+                if label.removesuffix(" (Optional)") != field:
+                    continue
+                for control in one.find_elements(By.TAG_NAME, "select"):
+                    found = Select(control)
+                    if value in [option.text.strip() for option in found.options]:
+                        found.select_by_visible_text(value)
+                        return True
+            return False
+
+        self.until(chosen, f"to choose {value!r} as {field}")
 
     def tab(self, name: str) -> None:
         self.click(".p-tab", name)

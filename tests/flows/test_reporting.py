@@ -96,7 +96,7 @@ def test_the_summary_says_what_happened_and_how_to_go_on(bench: Workbench, tmp_p
     summary = summarise(bench, "run", tmp_path / "knees.xlsx", tmp_path / "knees.results.xlsx")
     text = summary_text(summary, by_cause(bench.ledger.rows("run")), 90)
     assert "**3 of 4 rows failed: 2 PACS out of resources, 1 media missing.**" in text
-    assert "| PACS out of resources | pacs-out-of-resources | FAILED | 2 | 3, 4 | Retry later. |" in text
+    assert "| PACS out of resources | 2 | 3, 4 | Retry later. | FAILED | pacs-out-of-resources |" in text
     assert f"`{tmp_path}/knees.results.xlsx`" in text
     assert "It took 1 min 30 s, 22.50 s per row." in text
     assert "retry-failed-sends" in text
