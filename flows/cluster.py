@@ -79,7 +79,7 @@ def environment_of(role: str, settings: Settings) -> dict[str, str]:
             "environment: PREFECT_API_URL is not set.",
             next_step="Set it to the Prefect server's address, such as http://prefect.example.org:4200/api.",
         )
-    from flows.serving import HEARTBEAT_S
+    from flows.automations import HEARTBEAT_S
 
     chosen = _ON_MACHINES | {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S)}
     return chosen | given | ({"PREFECT_API_AUTH_STRING": auth} if auth else {})

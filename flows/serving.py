@@ -17,41 +17,33 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, Final
 
 import typer
 from prefect import Flow
 from prefect._internal.versioning import VersionType  # Prefect shows it nowhere else
-from prefect.automations import AutomationCore
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import State
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
-from prefect.events import EventTrigger
-from prefect.events.actions import ChangeFlowRunState
-from prefect.events.schemas.automations import Posture
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.runner import Runner
 from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 
 from flows import forms
+from flows.automations import CRASHED_NEXT, HEARTBEAT_S, install_automations
 from flows.remote import read_up, settings_digest, write_up
 from flows.schedule import time_zone
 from flows.server import when_parent_ends
 from media2dicom import __version__
 from media2dicom.errors import Media2DicomError
 from media2dicom.settings import Settings, load_settings
-from media2dicom.slots import slot_limits
+from tasks.slots import create_limits
 
 WORK_POOL: Final = "media2dicom"
-HEARTBEAT_S: Final = 30  # Prefect sends no more often
-SILENCE_S: Final = 3 * HEARTBEAT_S  # a run that was not heard of for so long is dead
-START_S: Final = 300  # for a process to begin a run that it was given, on a machine with much to do
-CRASHED_NEXT: Final = "Press Retry: it goes on where it was, and nothing is sent twice."
 _POLL_S: Final = 2  # for runs to start
 _LOOK_S: Final = 3  # at inbox and settings, whose names are choices in the forms
 
@@ -118,58 +110,6 @@ def as_deployments(settings: Settings, *, work_pool: str | None = None) -> list[
     return found
 
 
-def automations() -> list[AutomationCore]:
-    """What died without an end is marked Crashed: Retry is offered, and a parent starts its part again."""
-    heartbeat = "heartbeat"
-    ends = ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "Paused", "AwaitingRetry", "Scheduled")
-    return [
-        _crashed_when_silent("runs that fell silent", {heartbeat}, {heartbeat, *ends}, SILENCE_S),
-        # Whoever was about to start it died with it in hand.
-        _crashed_when_silent(
-            "runs that never began", {"Pending"}, {"Running", "Late", "AwaitingConcurrencySlot", *ends}, START_S
-        ),
-    ]
-
-
-def _crashed_when_silent(name: str, after: set[str], expect: set[str], within_s: int) -> AutomationCore:
-    """Event names are those of flow runs, without their prefix."""
-    prefix = "prefect.flow-run."
-    message = f"Its process was not heard of for {within_s} seconds. {CRASHED_NEXT}"
-    return AutomationCore(
-        name=f"media2dicom: {name}",
-        description=f"A run that was not heard of for {within_s} seconds is marked Crashed.",
-        trigger=EventTrigger(
-            after={prefix + one for one in after},
-            expect={prefix + one for one in expect},
-            match={"prefect.resource.id": f"{prefix}*"},
-            for_each={"prefect.resource.id"},
-            posture=Posture.Proactive,
-            threshold=1,
-            within=timedelta(seconds=within_s),
-        ),
-        actions=[ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message)],
-    )
-
-
-async def install_automations(client: PrefectClient) -> None:
-    """One of each name, as it is meant to be; one that the operator switched off stays off."""
-    for wanted in automations():
-        there = await client.read_automations_by_name(wanted.name)
-        for spare in there[1:]:
-            await client.delete_automation(spare.id)
-        if not there:
-            await client.create_automation(wanted)
-        elif there[0].model_dump(exclude={"id", "enabled"}) != wanted.model_dump(exclude={"enabled"}):
-            # Only then: with an update the server forgets whom it is waiting to hear of.
-            await client.update_automation(there[0].id, wanted.model_copy(update={"enabled": there[0].enabled}))
-
-
-async def set_limits(client: PrefectClient, settings: Settings) -> None:
-    """A global concurrency limit for each PACS: as many slots as associations it allows us."""
-    for name, limit in slot_limits(settings).items():
-        await client.upsert_global_concurrency_limit_by_name(name, limit)
-
-
 def fingerprint(settings: Settings) -> str:
     """Changes when the forms' choices may have: the settings, the inbox, the latest runs."""
     return hashlib.sha256(json.dumps([settings_digest(settings), *forms.stamp(settings)]).encode()).hexdigest()
@@ -199,7 +139,7 @@ async def register(settings: Settings) -> None:
             await client.create_work_pool(pool)
         for deployment in as_deployments(settings, work_pool=WORK_POOL):
             await deployment.aapply()
-        await set_limits(client, settings)
+        await asyncio.to_thread(create_limits, settings)
         await install_automations(client)
 
 
@@ -258,7 +198,7 @@ class Serving:
                 else:
                     await self._runner.aadd_deployment(deployment)
                 self._told[deployment.name] = text
-            await set_limits(client, self.settings)
+            await asyncio.to_thread(create_limits, self.settings)
             await install_automations(client)
 
     def _say(self) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 from prefect.client.orchestration import get_client
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectAlreadyExists
 from prefect.settings import PREFECT_API_URL
 
 from media2dicom.errors import Media2DicomError
@@ -75,4 +76,5 @@ def create_limits(settings: Settings) -> None:
         return
     with get_client(sync_client=True) as client:
         for name, limit in slot_limits(settings).items():
-            client.upsert_global_concurrency_limit_by_name(name, limit)
+            with suppress(ObjectAlreadyExists):  # made by another run at this very moment
+                client.upsert_global_concurrency_limit_by_name(name, limit)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from flows import cluster
-from flows.serving import HEARTBEAT_S, WORK_POOL
+from flows.automations import HEARTBEAT_S
+from flows.serving import WORK_POOL
 from media2dicom.errors import SettingsError
 from media2dicom.settings import CONFIG_VARIABLE, ENV_PREFIX, load_settings
 

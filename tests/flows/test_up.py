@@ -164,7 +164,7 @@ def test_a_second_up_says_where_the_first_one_runs(up: RunningUp) -> None:
 
 
 def test_the_limits_of_the_servers_and_the_automations_are_there_once(up: RunningUp) -> None:
-    from flows.serving import automations
+    from flows.automations import automations
 
     limits = up.client.post("v2/concurrency_limits/filter", {})
     assert {one["name"]: one["limit"] for one in limits if one["name"].startswith("pacs-")} == {
@@ -196,7 +196,7 @@ def test_a_changed_settings_file_is_taken_up_in_seconds(up: RunningUp) -> None:
 
 def test_a_run_that_falls_silent_is_marked_crashed_and_retry_completes_it(up: RunningUp, tmp_path: Path) -> None:
     """Its process hangs: it neither ends nor sends heartbeats."""
-    from flows.serving import SILENCE_S
+    from flows.automations import SILENCE_S
 
     with up.pacs("first") as pacs:
         run_id = begin_long(up, tmp_path, pacs)
