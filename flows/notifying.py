@@ -7,6 +7,7 @@ be sent is a warning, never a failed night.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
@@ -20,7 +21,7 @@ _PATIENCE_S: Final = 30  # Apprise's own 4 s lose a message to a busy service
 
 def notify(addresses: Sequence[str], subject: str, body: str) -> list[str]:
     """Send to every address. What went wrong, a line for each, without the address."""
-    warnings = []
+    told = []
     for number, address in enumerate(addresses, start=1):
         with _silence():
             try:
@@ -29,8 +30,8 @@ def notify(addresses: Sequence[str], subject: str, body: str) -> list[str]:
             except Exception as error:  # noqa: BLE001 - whatever a service's library raises
                 reason = str(error) if isinstance(error, _NotSent) else type(error).__name__
         kind = f"{address.split('://')[0]}://..." if "://" in address else address
-        warnings.append(f"Notification {number} of {len(addresses)} ({kind}) could not be sent: {reason}.")
-    return warnings
+        told.append(f"Notification {number} of {len(addresses)} ({kind}) could not be sent: {reason}.")
+    return told
 
 
 class _NotSent(Exception):
@@ -66,7 +67,7 @@ def _by_block(slug: str, subject: str, body: str) -> None:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Nothing of the libraries that send reaches a log."""
+    """Nothing of the libraries that send reaches a log, no warnings either."""
     import apprise  # noqa: F401 - so that its loggers are there
     import httpcore  # noqa: F401
     import httpx  # noqa: F401
@@ -80,7 +81,8 @@ def _silence() -> Iterator[None]:
     try:
         for logger in loggers:
             logger.disabled = True
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     finally:
         for logger, disabled in before:
             logger.disabled = disabled

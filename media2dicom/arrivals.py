@@ -101,7 +101,7 @@ class Inbox:
                 continue
             if problem is None:
                 ready.append(one)
-            else:
+            elif one.is_still_there:  # else another night has filed it meanwhile, or it is being written anew
                 noted.append(path)
                 _write_note(path, problem)
         _remove_notes(notes - {_note_of(path) for path in (*noted, *settling)})

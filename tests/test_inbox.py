@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from media2dicom import arrivals
 from media2dicom import inbox as inbox_module
 from media2dicom.arrivals import Inbox, Look, arrival
 from media2dicom.carry_over import claimed, server_of
@@ -523,3 +524,17 @@ def test_an_arrival_is_what_was_looked_at(settings: Settings) -> None:
     replacement = drop(settings, "n.csv")
     replacement.replace(path)
     assert not one.is_still_there
+
+
+def test_a_manifest_that_another_night_files_during_the_look_gets_no_note(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = drop(settings, "m.csv")
+
+    def filed_meanwhile(*arguments: Any, **options: Any) -> Any:
+        path.unlink()
+        return read_manifest(*arguments, **options)
+
+    monkeypatch.setattr(arrivals, "read_manifest", filed_meanwhile)
+    assert Inbox(settings).look() == Look((), (), ())
+    assert not list(settings.inbox.iterdir())
