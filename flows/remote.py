@@ -96,7 +96,11 @@ class Api:
     def __init__(self, api_url: str, auth: str | None = None, *, timeout_s: float = 30) -> None:
         user, _, password = (auth or "").partition(":")
         self._http = httpx.Client(
-            base_url=api_url.rstrip("/") + "/", auth=(user, password) if auth else None, timeout=timeout_s
+            base_url=api_url.rstrip("/") + "/",
+            auth=(user, password) if auth else None,
+            timeout=timeout_s,
+            # A busy server closes kept connections under our hands, and then nobody knows whether it took the request.
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
         self._csrf: dict[str, str] | None = None
 
@@ -159,7 +163,11 @@ class Api:
         deployment = self.get(f"deployments/name/{name}/{name}")
         begun: dict[str, Any] = self.post(
             f"deployments/{deployment['id']}/create_flow_run",
-            {"parameters": dict(parameters), "state": {"type": "SCHEDULED", "name": "Scheduled"}},
+            {
+                "parameters": dict(parameters),
+                "state": {"type": "SCHEDULED", "name": "Scheduled"},
+                "idempotency_key": str(uuid.uuid4()),  # asked again (`_ask`), it is one run
+            },
         )
         return begun
 

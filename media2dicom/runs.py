@@ -223,7 +223,8 @@ def make_batches(
     """
     rows = [row for row in open_rows(bench, run_id, numbers) if row.destination not in without]
     rows.sort(key=lambda row: (row.destination, row.row_number))
-    size = min(MAX_BATCH_ROWS, -(-len(rows) // VISIBLE_BATCHES)) or 1
+    total = len(rows) if numbers is None else sum(bench.ledger.counts(run_id).values())  # parts of many are many, too
+    size = min(MAX_BATCH_ROWS, -(-total // VISIBLE_BATCHES)) or 1
     batches = []
     for start in range(0, len(rows), size):
         part = rows[start : start + size]

@@ -41,6 +41,19 @@ def test_batches_are_small_for_few_rows_and_bounded_for_many(tmp_path: Path, row
         assert (batches[0].label, batches[-1].label) == ("rows 2-3", "row 102")
 
 
+def test_a_part_of_a_large_manifest_has_batches_as_large_as_the_whole_would(tmp_path: Path) -> None:
+    sheets.media(tmp_path, "a.jpg")
+    [row] = read_manifest(sheets.text(tmp_path / "m.csv", [sheets.GOOD])).rows
+    entries = [
+        Entry(f"key-{number}", number, "pacs", "r", row.media, row, Outcome(Status.CHECKED))
+        for number in range(2, 2502)
+    ]
+    with walking.workbench(Settings(servers=SERVERS, data_dir=tmp_path / "d", cache_dir=tmp_path / "c")) as bench:
+        bench.ledger.begin_run("run", tmp_path / "m.csv", "0" * 64, None, entries)
+        batches = make_batches(bench, "run", numbers=(102, 201))
+    assert [batch.label for batch in batches] == ["rows 102-126", "rows 127-151", "rows 152-176", "rows 177-201"]
+
+
 def test_batch_that_crosses_a_task_border_is_keys_alone() -> None:
     assert set(Batch.__dataclass_fields__) == {"run_id", "row_keys", "label"}
 
