@@ -65,11 +65,11 @@ def take_all(up: RunningUp, runs: dict[str, str], camera: Camera) -> None:
     camera.take("retry")
     camera.open(artifact("failed", "table"), 700).see("PACS out of resources")
     camera.take("rows")
-    camera.open(artifact("failed", "markdown"), 950).see("To go on:")
+    camera.open(artifact("failed", "markdown"), 1150).see("To go on:")
     camera.take("summary")
-    camera.open(artifact("check", "table"), 500).see("study not found")
+    camera.open(artifact("check", "table"), 750).see("study not found")
     camera.take("check")
-    camera.open(artifact("night", "markdown"), 850).see("Needs attention")
+    camera.open(artifact("night", "markdown"), 1000).see("Needs attention")
     camera.take("night")
     page = camera.open(f"/runs/flow-run/{runs['approval']}", 800)
     page.click("button", "Resume")
@@ -93,7 +93,7 @@ def main() -> None:
             running(folder, {"inbox_dir": "inbox", "nightly": nightly}) as up,
             chromium(folder, (WIDTH, 900)) as driver,
         ):
-            take_all(up, play(up), Camera(Page(driver, up.url, folder / "evidence")))
+            take_all(up, play(up), Camera(Page(driver, up.url, Path(tempfile.gettempdir()))))
     finally:
         shutil.rmtree(folder)
 
