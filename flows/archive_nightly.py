@@ -98,7 +98,7 @@ class _Work:
     # --- what earlier runs left ---------------------------------------------------------------------------------
 
     def take_up(self, run: Run) -> None:
-        with self._claimed(run.manifest):
+        with self.told(run.manifest), claimed(self.bench.settings, run.manifest):
             if not self._is_newest(run):
                 return  # another night was at it meanwhile
             standing = standing_of(self.bench, run)
@@ -122,7 +122,7 @@ class _Work:
     def tell_gone(self) -> None:
         """Manifests that are not where they were, unless their rows were stored this night by another one."""
         for run in self._gone:
-            with self._claimed(run.manifest):
+            with self.told(run.manifest), claimed(self.bench.settings, run.manifest):
                 if standing_of(self.bench, run) is Standing.GONE:
                     self.night.told.append((run.manifest, f"It {Standing.GONE}."))
 
@@ -156,7 +156,7 @@ class _Work:
         if self._is_late:
             self.night.left.append(one.path)
             return
-        with self._claimed(one.path):
+        with self.told(one.path), claimed(self.bench.settings, one.path):
             if not one.is_still_there:
                 return
             run = last_run(self.bench, one.path)
@@ -175,7 +175,7 @@ class _Work:
 
     @contextmanager
     def told(self, path: Path) -> Iterator[None]:
-        """Whatever goes wrong in the block goes into the summary."""
+        """Whatever goes wrong in the block goes into the summary, and what comes after the block has its turn."""
         try:
             with sealed("The night"):
                 yield
@@ -183,12 +183,6 @@ class _Work:
             self.night.elsewhere.append((path, error.message))
         except Media2DicomError as error:
             self.night.turns.append(Turn(path, trouble=f"{error.message} {error.next_step}"))
-
-    @contextmanager
-    def _claimed(self, manifest: Path) -> Iterator[None]:
-        """The manifest is ours meanwhile. Whatever happens to it, the others have their turn."""
-        with self.told(manifest), claimed(self.bench.settings, manifest):
-            yield
 
     def _archive(self, manifest: Path, server: str | None, selection: Selection | None) -> None:
         """A run of its own, and how it ended."""

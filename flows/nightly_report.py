@@ -91,14 +91,14 @@ class Night:
         return sum((turn.causes for turn in self.turns), Counter[str]())
 
     def headline(self) -> str:
-        """One line: "4 of 6 manifests are done (208 rows stored); 1 needs attention; 1 is left for the next night." """
+        """One line: "4 of 6 manifests done (208 rows stored); 1 needs attention; 1 is left for the next night." """
         attention = len(self.needing) + len(self.broken) + len(self.told)
         total = len(self.turns) + len(self.left) + len(self.told)
         if not total:
             return "There was nothing to archive."
         done = sum(turn.summary is not None and not turn.summary.not_stored and not turn.trouble for turn in self.turns)
         stored = sum(turn.stored for turn in self.turns)
-        parts = [f"{done} of {total} {_words(total, 'manifest')} {_are(done)} done ({_rows(stored)} stored)"]
+        parts = [f"{done} of {total} {_words(total, 'manifest')} done ({_rows(stored)} stored)"]
         if attention:
             failed = sum(turn.troubled for turn in self.turns)
             parts.append(f"{attention} {'needs' if attention == 1 else 'need'} attention ({_rows(failed)} failed)")

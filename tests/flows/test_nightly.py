@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -110,7 +110,7 @@ def test_every_manifest_of_the_inbox_is_archived_by_a_run_of_its_own_and_filed(l
     lab.drop("lab 2/week.csv", 2)
     state = lab.run()
     assert (state.type.value, state.name) == ("COMPLETED", "Completed")
-    assert state.message == "2 of 2 manifests are done (5 rows stored)."
+    assert state.message == "2 of 2 manifests done (5 rows stored)."
     assert len(lab.pacs.held()) == len(lab.pacs.received) == 5
     assert lab.lying() == [
         *("done/knees.csv", "done/knees.results.xlsx", "done/lab 2/week.csv", "done/lab 2/week.results.xlsx"),
@@ -133,7 +133,7 @@ def test_what_needs_a_person_keeps_nothing_else_from_its_turn(lab: Lab) -> None:
     lab.drop("sound.csv")
     state = lab.run()
     assert (state.type.value, state.name) == ("COMPLETED", "Needs attention")
-    assert state.message == "1 of 3 manifests is done (1 row stored); 2 need attention (2 rows failed)."
+    assert state.message == "1 of 3 manifests done (1 row stored); 2 need attention (2 rows failed)."
     assert lab.lying() == [
         *("attention/bad rows.csv", "attention/bad rows.results.xlsx"),
         *("done/sound.csv", "done/sound.results.xlsx", "half.xlsx", "half.xlsx.note.txt"),
@@ -155,7 +155,7 @@ def test_a_fault_of_one_manifest_fails_the_night_after_the_others_had_their_turn
     lab.drop("b.csv", destination="pacs")
     state = lab.run()
     assert state.is_failed()
-    assert "1 of 2 manifests is done" in state.message
+    assert "1 of 2 manifests done" in state.message
     assert "a.csv" in lab.lying()
     assert "done/b.csv" in lab.lying()
     assert "No server was named" in summary_page()
@@ -168,7 +168,7 @@ def test_a_manifest_that_is_being_written_when_the_night_begins_is_waited_for(
 ) -> None:
     monkeypatch.setenv("MEDIA2DICOM_NIGHTLY__QUIET_S", "1")
     lab.drop("fresh.csv")
-    assert lab.run().message == "1 of 1 manifest is done (1 row stored)."
+    assert lab.run().message == "1 of 1 manifest done (1 row stored)."
 
 
 def test_a_manifest_corrected_in_attention_and_run_from_there_is_done(
@@ -199,7 +199,7 @@ def test_what_may_pass_is_tried_again_in_the_next_night_and_then_done(lab: Lab) 
     lab.pacs.received.clear()
     assert lab.run(carry_over=False).message == "There was nothing to archive."
     state = lab.run()
-    assert state.message == "1 of 1 manifest is done (2 rows stored)."
+    assert state.message == "1 of 1 manifest done (2 rows stored)."
     assert lab.lying() == ["done/m.csv", "done/m.results.xlsx"]
     assert len(lab.pacs.received) == len(lab.pacs.held()) == 2
 
@@ -215,7 +215,7 @@ def test_a_killed_run_is_run_again_wherever_its_manifest_lies(lab: Lab, tmp_path
     killed_run(lab, elsewhere)
     killed_run(lab, lab.drop("m.csv"), "another")
     state = lab.run()
-    assert state.message == "2 of 2 manifests are done (3 rows stored)."
+    assert state.message == "2 of 2 manifests done (3 rows stored)."
     assert lab.statuses(elsewhere) == ["STORED"] * 2
     assert default_results_path(elsewhere).is_file()
     assert lab.lying() == ["done/m.csv", "done/m.results.xlsx"]
@@ -285,12 +285,12 @@ def test_after_the_window_nothing_is_begun_and_the_next_night_takes_it_up(lab: L
     killed_run(lab, lab.drop(str(tmp_path / "elsewhere.csv")))
     state = lab.run(window_hours=0)
     assert (state.name, state.message) == (
-        *("Completed", "0 of 2 manifests are done (0 rows stored); 2 are left for the next night."),
+        *("Completed", "0 of 2 manifests done (0 rows stored); 2 are left for the next night."),
     )
     assert lab.lying() == ["m.csv"]
     assert not child_runs(state)
     assert "## Left for the next night" in summary_page()
-    assert lab.run().message == "2 of 2 manifests are done (3 rows stored)."
+    assert lab.run().message == "2 of 2 manifests done (3 rows stored)."
 
 
 def test_a_manifest_whose_time_runs_out_stays_in_the_inbox_and_goes_on_the_next_night(lab: Lab) -> None:
@@ -304,7 +304,7 @@ def test_a_manifest_whose_time_runs_out_stays_in_the_inbox_and_goes_on_the_next_
     assert stored < 10
     assert "m.csv" in lab.lying()
     lab.pacs.mood = lambda _event: None
-    assert lab.run().message == f"1 of 1 manifest is done ({10 - stored} rows stored)."
+    assert lab.run().message == f"1 of 1 manifest done ({10 - stored} rows stored)."
     assert len(lab.pacs.received) == len(lab.pacs.held()) == 10
 
 
@@ -397,7 +397,7 @@ def test_the_morning_is_told_by_web_block_and_mail_in_counts_alone(
     assert [text.split("{")[0] for text in web.texts] == [f"/json/{SECRET}", f"/hook/{SECRET}"]
     assert len(told) == 3
     for text in told:
-        assert "1 of 2 manifests is done (2 rows stored); 1 needs attention (1 row failed)." in " ".join(text.split())
+        assert "1 of 2 manifests done (2 rows stored); 1 needs attention (1 row failed)." in " ".join(text.split())
         assert "patient differs from the PACS" in text
         assert "Canary" not in text
         assert "SOMEBODY" not in text
@@ -426,7 +426,7 @@ def test_a_notification_that_fails_is_a_warning_and_tells_no_secret(
         ]
         monkeypatch.setenv("MEDIA2DICOM_NIGHTLY__NOTIFY", json.dumps(addresses))
         state = lab.run()
-    assert (state.name, state.message) == ("Completed", "1 of 1 manifest is done (1 row stored).")
+    assert (state.name, state.message) == ("Completed", "1 of 1 manifest done (1 row stored).")
     page = summary_page()
     for number, address in enumerate(["json://...", "custom-webhook/broken", "json://...", "nonsense://..."], start=1):
         assert f"Notification {number} of 6 ({address}) could not be sent" in page
@@ -439,35 +439,39 @@ def test_a_notification_that_fails_is_a_warning_and_tells_no_secret(
 
 
 def test_two_nights_at_the_same_moment_archive_each_manifest_once(lab: Lab, tmp_path: Path) -> None:
-    from prefect.settings import PREFECT_API_URL
-
+    """Two machines' nights: each process with a Prefect server of its own; inbox, ledger and PACS are the same."""
     for number in range(6):
         lab.drop(f"{number}.csv", 2)
     program = (
         "import warnings; warnings.simplefilter('ignore')\n"
         "import sys\n"
         "from flows import embedded\n"
+        "from media2dicom.settings import load_settings\n"
+        "embedded.prepare(load_settings())\n"
         "from flows.archive_nightly import archive_nightly\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "with embedded._quick_flows():\n"
         "    print(archive_nightly(return_state=True).message)\n"
     )
-    environment = {**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())}
-    command = [sys.executable, "-c", program]
-    nights = [
-        subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(2)
-    ]
-    for night in nights:
-        assert night.stdout is not None
-        assert night.stdout.readline() == "ready\n"
-    for night in nights:
-        assert night.stdin is not None
-        night.stdin.write("go\n")
-        night.stdin.flush()
-    said = [night.communicate(timeout=200) for night in nights]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    pipe = subprocess.PIPE
+    with ExitStack() as running:
+        nights = []
+        for number in range(2):
+            environment = {**plain, "PREFECT_HOME": str(tmp_path / f"prefect-{number}")}
+            command = [sys.executable, "-c", program]
+            night = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+            running.enter_context(night)
+            running.callback(night.kill)
+            nights.append(night)
+        for night in nights:
+            assert night.stdout is not None
+            assert night.stdout.readline() == "ready\n"
+        for night in nights:
+            assert night.stdin is not None
+            night.stdin.write("go\n")
+            night.stdin.flush()
+        said = [night.communicate(timeout=250) for night in nights]
     assert [night.returncode for night in nights] == [0, 0], said
     assert lab.lying() == [f"done/{number}.{kind}" for number in range(6) for kind in ("csv", "results.xlsx")]
     assert len(lab.pacs.received) == len(set(lab.pacs.received)) == len(lab.pacs.held()) == 12
@@ -475,8 +479,7 @@ def test_two_nights_at_the_same_moment_archive_each_manifest_once(lab: Lab, tmp_
     runs = ledger.runs()
     ledger.close()
     assert len(runs) == len({run.manifest for run in runs}) == 6
-    for night, _ in said:
-        assert "need" not in night
+    assert not [text for text, _ in said if "need" in text]
 
 
 # --- the real server --------------------------------------------------------------------------------------------
@@ -490,7 +493,7 @@ def test_a_manifest_dropped_into_the_inbox_is_archived_by_the_deployment(up: Run
     with up.pacs() as peer:
         peer.load([study])
         walking.pictures(folder, study, 1)
-        run = up.run_deployment("archive-nightly/archive-nightly")
+        run = up.run_deployment("archive-nightly")
         state = up.wait(run["id"])
         assert state["type"] == "COMPLETED", state
         done = settings.inbox / "done" / tmp_path.name / "manifest.csv"
