@@ -12,7 +12,7 @@ from tests.browser.browser import Page, chromium
 from tests.prefect_server import RunningUp
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     with chromium(tmp_path_factory.mktemp("browser")) as driver:
         yield driver
