@@ -10,7 +10,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/media2dicom demo --folder demo
 
 test: $(VENV)/.dev peers lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # Many rows, machines that die in mid run: a quarter of an hour and more, so it is not part of `make test`.
 soak: $(VENV)/.dev peers
