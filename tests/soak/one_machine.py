@@ -28,7 +28,7 @@ from tests.steps.walking import ObservedPacs
 ROWS = int(os.environ.get("SOAK_ROWS", "20000"))
 ROWS_PER_RUN = min(2000, ROWS // 4)
 STEPS = 5  # tasks of a batch
-BATCHES = math.ceil(ROWS_PER_RUN / min(MAX_BATCH_ROWS, math.ceil(ROWS_PER_RUN / VISIBLE_BATCHES)))  # of a chunk
+BATCHES = math.ceil(ROWS_PER_RUN / min(MAX_BATCH_ROWS, math.ceil(ROWS / VISIBLE_BATCHES)))  # of a chunk
 SECONDS_A_ROW = 1  # at the very most, on a machine that others use, too
 _LOOK_EVERY_S = 2
 
