@@ -22,6 +22,7 @@ from media2dicom.settings import Settings
 from media2dicom.slots import ServerSlots, slot_limits, slot_names
 
 _LEASE_S = 60
+_WAIT_S = 1800  # a slot that is lost for good must not hold a night up; the task tries again
 
 
 class SlotNotGranted(Media2DicomError):
@@ -52,12 +53,18 @@ class SharedSlots:
         """Wait for the slot. A server that is busy or away for some seconds is asked again. Raises SlotNotGranted."""
         for pause_s in (1, 3, 9, None):
             # A lease that cannot be renewed tears no send apart: the lock files still hold on this machine.
-            slot = concurrency(name, strict=True, lease_duration=_LEASE_S, raise_on_lease_renewal_failure=False)
+            slot = concurrency(
+                name,
+                strict=True,
+                lease_duration=_LEASE_S,
+                timeout_seconds=_WAIT_S,
+                raise_on_lease_renewal_failure=False,
+            )
             try:
                 held.enter_context(slot)
             except Exception as error:  # noqa: BLE001 - whatever the client raises when the server is away
                 missing = isinstance(error, ConcurrencySlotAcquisitionError) and error.__cause__ is None
-                if missing or pause_s is None:
+                if missing or pause_s is None or isinstance(error, TimeoutError):
                     why = "it is missing" if missing else type(error.__cause__ or error).__name__
                     raise SlotNotGranted(f"No slot of the global concurrency limit {name}: {why}.") from None
                 time.sleep(pause_s)

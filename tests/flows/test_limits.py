@@ -103,6 +103,20 @@ def test_two_names_of_one_pacs_share_its_slot_and_a_process_elsewhere_waits_for_
     other.stdout.close()
 
 
+def test_a_slot_that_never_comes_free_is_not_waited_for_for_ever(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks import slots
+
+    slots.create_limits(settings)
+    elsewhere = settings.model_copy(update={"data_dir": settings.data_dir.parent / "elsewhere"})
+    monkeypatch.setattr(slots, "_WAIT_S", 1)
+    with slots.SharedSlots(settings)["backup"]:
+        with pytest.raises(slots.SlotNotGranted) as caught, slots.SharedSlots(elsewhere)["backup"]:
+            pytest.fail("more were let in than the PACS takes")
+        assert caught.value.transient
+
+
 def test_a_slot_is_leased_so_that_a_killed_holder_frees_it(settings: Settings) -> None:
     from tasks.slots import create_limits
 
