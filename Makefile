@@ -10,10 +10,11 @@ demo: $(VENV)/.runtime
 	$(BIN)/media2dicom demo --folder demo
 
 test: $(VENV)/.dev peers lint
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 4 --dist loadfile -m "not slow"
 
-# Many rows, machines that die in mid run: a quarter of an hour and more, so it is not part of `make test`.
+# What takes too long for `make test`: more clicks in the browser, many rows, machines that die in mid run.
 soak: $(VENV)/.dev peers
+	$(BIN)/pytest -m slow
 	$(BIN)/pytest -s -o timeout=7200 tests/soak/several_machines.py tests/soak/one_machine.py
 
 # The pictures of docs/operations.md.

@@ -91,6 +91,7 @@ def test_an_operator_finds_the_failed_run_and_retries_it_when_the_pacs_has_room_
         assert held(pacs, up, study) == 1
 
 
+@pytest.mark.slow
 def test_a_lab_manager_chooses_manifest_and_server_in_the_form_and_submits(
     up: RunningUp, page: Page, tmp_path: Path
 ) -> None:
@@ -116,6 +117,7 @@ def test_a_lab_manager_chooses_manifest_and_server_in_the_form_and_submits(
     assert (inbox / "done" / manifest.name).is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("decision", "end", "stored"), [("Send", "Completed", 1), ("Do not send", "Failed", 0)])
 def test_a_run_that_waits_for_approval_goes_on_or_ends_as_the_form_is_answered(
     up: RunningUp, page: Page, tmp_path: Path, decision: str, end: str, stored: int
@@ -137,6 +139,7 @@ def test_a_run_that_waits_for_approval_goes_on_or_ends_as_the_form_is_answered(
         assert held(pacs, up, study) == stored
 
 
+@pytest.mark.slow
 def test_with_a_password_the_dashboard_asks_for_it_and_retry_works_behind_it(browser: Chrome, tmp_path: Path) -> None:
     secret = "operator:correct horse"
     study = patient()

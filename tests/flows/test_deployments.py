@@ -73,6 +73,7 @@ def command(server: RunningUp, *arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_schedule_that_was_paused_stays_so(server: RunningUp) -> None:
     (nightly,) = [one for one in server.client.post("deployments/filter", {}) if one["name"] == "archive-nightly"]
     path = f"deployments/{nightly['id']}/schedules/{nightly['schedules'][0]['id']}"
@@ -101,6 +102,7 @@ def test_register_and_prefect_deploy_tell_the_server_the_same(server: RunningUp)
     assert told(server) == served
 
 
+@pytest.mark.slow
 def test_with_prefect_api_url_no_server_is_started_and_that_one_is_used(server: RunningUp, tmp_path: Path) -> None:
     with running(tmp_path, PREFECT_API_URL=server.api_url) as second:
         assert second.api_url == server.api_url

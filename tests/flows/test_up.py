@@ -260,6 +260,7 @@ def test_after_a_kill_of_everything_the_next_up_marks_the_run_crashed_and_retry_
     assert stored(own, run_id) == LONG
 
 
+@pytest.mark.slow
 def test_a_killed_up_takes_its_processes_along_and_hanging_ones_are_ended_by_the_next(
     own: RunningUp, tmp_path: Path
 ) -> None:
@@ -306,6 +307,7 @@ def test_a_taken_port_is_told_by_its_key(tmp_path: Path) -> None:
     assert (code, "dashboard.port" in shown) == (3, True)
 
 
+@pytest.mark.slow
 def test_with_a_password_only_who_has_it_gets_in_and_it_is_written_nowhere(tmp_path: Path) -> None:
     secret = "operator:Xk2-canary"
     manifest, study = one_row(tmp_path / "media")
