@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli_servers import servers
-from flows.terminal import ConfigOption, Exit, JsonOption, console_for, exits, print_json
+from flows.terminal import ConfigOption, Exit, JsonOption, console_for, exits, print_json, say
 from media2dicom.errors import Media2DicomError
 from media2dicom.settings import load_settings
 
@@ -102,7 +102,7 @@ def retry(
     console = console_for(json)
     if status is not None and status.upper() not in Status.__members__:
         known = ", ".join(one.lower() for one in Status)
-        console.print(f"--status {status}: there is no such status; known: {known}.", markup=False)
+        say(console, f"--status {status}: there is no such status; known: {known}.")
         raise typer.Exit(Exit.MANIFEST)
     selection = Selection(Status(status.upper()) if status else None, (cause,) if cause else ())
     raise typer.Exit(_archive(manifest, None, results, selection, json=json))
@@ -124,7 +124,7 @@ def _archive(
     show_summary(console, outcome.summary)
     code = Exit.OK
     if outcome.summary.results is None:
-        console.print("The result workbook could not be written; media2dicom status has every outcome.", style="red")
+        say(console, "The result workbook could not be written; media2dicom status has every outcome.", "red")
         code = Exit.ROWS_NOT_STORED
     if outcome.summary.not_stored:
         code = Exit.PACS_OR_SETTINGS if outcome.no_pacs_answered else Exit.ROWS_NOT_STORED
@@ -159,7 +159,7 @@ def status(
             return
         last = last_run(bench, manifest)
         if last is None:
-            console.print(f"The ledger knows no run of {manifest}.", markup=False, highlight=False)
+            say(console, f"The ledger knows no run of {manifest}.")
             if json:
                 print_json({"manifest": str(manifest), "run_id": None, "rows": []})
             return
@@ -190,19 +190,19 @@ def convert(
         options, header = parse_options(set_ or []), read_source(source)
         make_folder(out)
     if not str(header.get("PatientID") or ""):
-        console.print(f"{source}: the source has no Patient ID.", style="yellow", markup=False, highlight=False)
+        say(console, f"{source}: the source has no Patient ID.", "yellow")
     failed = False
     for path in media:
         try:
             instances, warnings = convert_file(bench, path, header, options, out)
         except Media2DicomError as error:
             failed = True
-            console.print(f"{path}: {error.message} {error.next_step}", style="red", markup=False, highlight=False)
+            say(console, f"{path}: {error.message} {error.next_step}", "red")
             continue
         for instance in instances:
-            console.print(f"{path} -> {instance.path}", markup=False, highlight=False)
+            say(console, f"{path} -> {instance.path}")
         for warning in warnings:
-            console.print(f"{path}: {warning}", style="yellow", markup=False, highlight=False)
+            say(console, f"{path}: {warning}", "yellow")
     if failed:
         raise typer.Exit(Exit.ROWS_NOT_STORED)
 
@@ -244,7 +244,7 @@ def cache_info(config: ConfigOption = None) -> None:
     with exits(console):
         settings = load_settings()
     use = Cache(settings.cache_dir).use()
-    console.print(f"{settings.cache_dir}: {use.files} files, {megabytes(use.size_bytes)}", markup=False, soft_wrap=True)
+    say(console, f"{settings.cache_dir}: {use.files} files, {megabytes(use.size_bytes)}")
 
 
 @cache.command("clear")

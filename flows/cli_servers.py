@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.terminal import ConfigOption, JsonOption, console_for, exits, print_json
+from flows.terminal import ConfigOption, JsonOption, console_for, exits, print_json, say
 from media2dicom.settings import config_path, load_settings
 
 servers = typer.Typer(help="The configured PACS servers.", no_args_is_help=True)
@@ -36,9 +36,9 @@ def servers_add(
             from media2dicom.pacs.associations import echo
 
             echo(keeping(server, settings.servers.get(name)), settings)
-            console.print(f"C-ECHO succeeded: {server.ae_title} at {server.host} port {server.port}.", markup=False)
+            say(console, f"C-ECHO succeeded: {server.ae_title} at {server.host} port {server.port}.")
         save_server(path, name, server)
-        console.print(f"Saved {name} in {path}.", markup=False, highlight=False)
+        say(console, f"Saved {name} in {path}.")
 
 
 @servers.command("list")
@@ -72,7 +72,7 @@ def servers_echo(name: str, config: ConfigOption = None) -> None:
         settings = load_settings()
         _, server = settings.server(name)
         echo(server, settings)
-    console.print(f"C-ECHO succeeded: {server.ae_title} at {server.host} port {server.port}.", markup=False)
+    say(console, f"C-ECHO succeeded: {server.ae_title} at {server.host} port {server.port}.")
 
 
 @servers.command("remove")
@@ -84,4 +84,4 @@ def servers_remove(name: str, config: ConfigOption = None) -> None:
     with exits(console):
         path = config_path()
         remove_server(path, name)
-    console.print(f"Removed {name} from {path}.", markup=False, highlight=False)
+    say(console, f"Removed {name} from {path}.")

@@ -12,10 +12,10 @@ from pathlib import Path
 import tomlkit
 from pydicom import dcmread
 from rich.console import Console
-from rich.text import Text
 
 from flows.embedded import archive
 from flows.screens import show_rows, show_summary
+from flows.terminal import say
 from media2dicom.model import Instance
 from media2dicom.pacs.demo import DemoPacs
 from media2dicom.pacs.store import StoreSession
@@ -50,7 +50,7 @@ def run_demo(folder: Path, console: Console) -> None:
         ("DICOM files as sent", settings.cache_dir / "rows"),
         ("Settings", folder / "media2dicom.toml"),
     ):
-        console.print(Text(f"{what + ':':21}{where}"), soft_wrap=True)
+        say(console, f"{what + ':':21}{where}")
     console.print("Two rows are refused on purpose: another patient's ID, and half a file.")
     console.print("Run it again: what is stored is found stored, and nothing is sent.")
 

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from flows.terminal import say
 from media2dicom.ledger import Ledger, LedgerRow, Run
 from media2dicom.manifest.report import Severity
 from media2dicom.model import Status
@@ -87,14 +88,14 @@ def show_summary(console: Console, summary: Summary) -> None:
     for (status, cause), count in sorted(summary.by_cause.items(), key=lambda item: (item[0][0], -item[1])):
         table.add_row(status_text(status), cause, str(count))
     console.print(table)
-    console.print(Text(str(summary), style="bold"))
+    say(console, str(summary), "bold")
     if summary.results is not None and summary.results.is_file():
-        console.print(Text(f"Results: {summary.results}"))
+        say(console, f"Results: {summary.results}")
 
 
 def show_dashboard(console: Console, link: str | None) -> None:
     if link is not None:
-        console.print(Text(f"Dashboard: {link}"), soft_wrap=True)
+        say(console, f"Dashboard: {link}")
 
 
 def show_plan(console: Console, plan: Plan) -> None:
@@ -112,13 +113,13 @@ def show_plan(console: Console, plan: Plan) -> None:
             console.print(f"... and {len(plan.rows) - _MAX_ROWS} more rows.")
     for problem in plan.problems:
         style = "red" if problem.severity is Severity.ERROR else "yellow"
-        console.print(Text(f"{problem.severity.value.upper():7} ", style=style) + Text(str(problem)))
+        console.print(Text(f"{problem.severity.value.upper():7} ", style=style) + Text(str(problem)), soft_wrap=True)
     for note in plan.notes:
-        console.print(Text("NOTE    ", style="cyan") + Text(note.message))
+        console.print(Text("NOTE    ", style="cyan") + Text(note.message), soft_wrap=True)
     asked = f"asked: {', '.join(plan.asked)}" if plan.asked else "no PACS was asked"
     errors = len({problem.row_number for problem in plan.errors})
     verdict = f"rows with errors: {errors}" if errors else "no errors"
-    console.print(Text(f"Rows: {plan.manifest.row_count}; {verdict}; {asked}.", style="bold"))
+    say(console, f"Rows: {plan.manifest.row_count}; {verdict}; {asked}.", "bold")
 
 
 def show_runs(console: Console, ledger: Ledger, runs: list[Run]) -> None:

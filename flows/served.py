@@ -10,6 +10,7 @@ import httpx
 from rich.console import Console
 
 from flows.remote import FINAL_STATES, Api, Up, auth_string, running_up, settings_digest
+from flows.terminal import say
 from media2dicom.errors import Media2DicomError
 from media2dicom.selection import Selection
 from media2dicom.settings import Settings
@@ -68,7 +69,7 @@ class ServedRun:
             with Api(self._up.api_url, auth_string(self._settings)) as api:
                 return self._wait(api)
         except KeyboardInterrupt:
-            console.print(f"The run goes on: {self.link}", markup=False, highlight=False, soft_wrap=True)
+            say(console, f"The run goes on: {self.link}")
             raise
 
     def _wait(self, api: Api) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from media2dicom.errors import AlreadyRunning, ManifestUnusable, Media2DicomError, PacsError, SettingsError, sealed
 from media2dicom.settings import CONFIG_VARIABLE
@@ -50,8 +51,8 @@ def exits(console: Console, *, json: bool = False) -> Iterator[None]:
     except Media2DicomError as error:
         code = _exit_code(error)
         console.print(f"[bold red]{type(error).__name__}[/] ({error.code}): ", end="")
-        console.print(error.message, markup=False, highlight=False)
-        console.print(error.next_step, markup=False, highlight=False)
+        say(console, error.message)
+        say(console, error.next_step)
         if json:
             found = {"code": error.code, "message": error.message, "next_step": error.next_step}
             print_json({"error": found, "exit_code": int(code)})
@@ -69,7 +70,12 @@ def _exit_code(error: BaseException) -> Exit:
 
 
 def console_for(json: bool = False) -> Console:
-    return Console(stderr=json, soft_wrap=False)
+    return Console(stderr=json)
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """A line as it is: no markup, and never broken in two, so that paths can be copied and found by grep."""
+    console.print(Text(text, style=style), soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

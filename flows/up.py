@@ -20,12 +20,12 @@ from typing import IO
 
 from filelock import Timeout
 from rich.console import Console
-from rich.text import Text
 
 from flows.orphans import UP_VARIABLE, end_orphans, end_processes_of_up
 from flows.remote import Api, Up, auth_string, forget_up, read_up, up_lock, write_up
 from flows.schedule import next_night, time_zone
 from flows.server import refuse_open_dashboard, server_environment, url_of
+from flows.terminal import say
 from media2dicom.errors import AlreadyRunning, Media2DicomError, SettingsError
 from media2dicom.settings import CONFIG_VARIABLE, Settings, config_path
 
@@ -82,7 +82,7 @@ class Child:
         if len(self._ends) >= _TOO_OFTEN:
             where = f" Its log: {self.log}" if self.log else ""
             raise ServerGone(f"{self.name} ended {len(self._ends)} times, at last {how}.{where}")
-        console.print(f"{self.name} ended {how}; it is started again.", style="yellow", highlight=False)
+        say(console, f"{self.name} ended {how}; it is started again.", "yellow")
         self.start()
 
     def stop(self, within_s: float) -> None:
@@ -123,7 +123,7 @@ def run_up(settings: Settings, console: Console) -> None:
         with _stop_event() as stop:
             left = end_processes_of_up(settings.data_dir.resolve())
             if left:
-                console.print(f"Ended {left} processes that a killed media2dicom up had left.", style="yellow")
+                say(console, f"Ended {left} processes that a killed media2dicom up had left.", "yellow")
             _serve(settings, api_url, stop, console)
     finally:
         forget_up(settings)
@@ -244,4 +244,4 @@ def _show(settings: Settings, url: str, console: Console) -> None:
         "Nightly run": f"next {next_time} ({nightly.cron}, {time_zone(nightly)})",
     }
     for what, value in lines.items():
-        console.print(Text(f"{what + ':':13}{value}"), soft_wrap=True)
+        say(console, f"{what + ':':13}{value}")

@@ -82,6 +82,17 @@ class RunningUp:
                 pytest.fail(f"after {within_s:.0f} s the run is {state['name']}: {state['message']}\n{self.output}")
             time.sleep(0.25)
 
+    def wait_for(self, path: str, within_s: float = RUN_WITHIN_S) -> Any:
+        """What the API has at `path`, as soon as it has it: Prefect saves a form after the state that needs it."""
+        end = time.monotonic() + within_s
+        while True:
+            try:
+                return self.client.get(path)
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != httpx.codes.NOT_FOUND or time.monotonic() > end:
+                    raise
+            time.sleep(0.1)
+
     def retry(self, flow_run_id: str) -> None:
         """Press Retry: what the dashboard posts then."""
         state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retry from the UI"}

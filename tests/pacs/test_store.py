@@ -21,6 +21,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 
 from media2dicom.errors import (
     NoPresentationContext,
+    PacsOutOfResources,
     PacsUnreachable,
     StoreFailed,
     StoreFailedTransient,
@@ -121,9 +122,9 @@ STATUSES: list[tuple[int, type | None, bool]] = [
     (0xB006, None, True),
     (0xB007, None, True),
     (0x0111, None, False),
-    (0xA700, StoreFailedTransient, False),
-    (0xA7FF, StoreFailedTransient, False),
-    (0x0213, StoreFailedTransient, False),
+    (0xA700, PacsOutOfResources, False),
+    (0xA7FF, PacsOutOfResources, False),
+    (0x0213, PacsOutOfResources, False),
     (0xA900, StoreFailed, False),
     (0xC000, StoreFailed, False),
     (0xCFFF, StoreFailed, False),
