@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-PEERS  := orthanc dcmtk postgresql redis-server systemd chromium chromium-driver
+PEERS  := orthanc dcmtk libgdcm-tools postgresql redis-server systemd chromium chromium-driver
 
 .PHONY: demo test soak screenshots lint lock peers clean
 
@@ -29,7 +29,7 @@ lint: $(VENV)/.dev
 
 # What the tests talk to: PACS servers, PostgreSQL for the ledger, a browser for the dashboard. Without apt or the rights for it they stay away, and their tests are skipped.
 peers:
-	@command -v Orthanc >/dev/null && command -v dcmqrscp >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && \
+	@command -v Orthanc >/dev/null && command -v dcmqrscp >/dev/null && command -v gdcmconv >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && \
 	command -v redis-server >/dev/null && command -v systemd-analyze >/dev/null && \
 	command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
