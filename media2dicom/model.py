@@ -25,9 +25,19 @@ class Status(StrEnum):
     SKIPPED = "SKIPPED"  # the submitter's own wish (column skip)
 
 
+class SopClassPolicy(StrEnum):
+    """What kind of object pictures become."""
+
+    SECONDARY_CAPTURE = "secondary-capture"
+    NATIVE = "native"  # the source's own class, where that conforms
+    VISIBLE_LIGHT = "visible-light"  # a photograph, Modality XC
+
+
 class VideoMode(StrEnum):
-    FRAMES = "frames"
-    CINE = "cine"
+    FRAMES = "frames"  # an instance per sampled frame
+    CINE = "cine"  # one multi-frame instance of the sampled frames
+    NATIVE = "native"  # the clip's own H.264 or H.265 stream
+    TRANSCODE = "transcode"  # as native; a stream that may not be kept is coded anew
 
 
 class Units(StrEnum):
@@ -49,6 +59,7 @@ class Options:
     instance_order: int | None = None
     accession_override: str | None = None
     modality: str | None = None
+    sop_class_policy: SopClassPolicy = SopClassPolicy.SECONDARY_CAPTURE
     transfer_syntax: str | None = None  # a UID of media2dicom.dicom.encoding.TRANSFER_SYNTAXES
     content_date: str | None = None  # DA
     content_time: str | None = None  # TM
@@ -57,6 +68,8 @@ class Options:
     end_s: float | None = None
     max_frames: int | None = None
     video_mode: VideoMode = VideoMode.FRAMES
+    document_title: str | None = None
+    convert_to_stl: bool = False
     units: Units = Units.MM
     model_group: str | None = None
     part_name: str | None = None

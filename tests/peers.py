@@ -37,7 +37,8 @@ from media2dicom.pacs.transport import start_server
 from media2dicom.settings import Server, Settings
 
 PEER_MISSING = "peer missing"
-HOW_TO_GET_PEERS = "apt-get install orthanc dcmtk libgdcm-tools postgresql redis-server systemd chromium chromium-driver"
+_PEERS = "orthanc dcmtk libgdcm-tools postgresql redis-server systemd chromium chromium-driver"
+HOW_TO_GET_PEERS = f"apt-get install {_PEERS}"
 OUR_AE_TITLE = "MEDIA2DICOM"
 _READY_WITHIN_S = 30
 

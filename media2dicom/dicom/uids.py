@@ -53,7 +53,7 @@ def model_group_uid(study_instance_uid: str, row: Row) -> str:
 # Options that change what a viewer sees. Rows that agree in all else but these file the same picture twice.
 _DESCRIPTIVE: Final = frozenset(
     {"series_description", "series_number", "series_group", "instance_order", "accession_override", "modality"}
-    | {"content_date", "content_time", "burned_in_annotation", "laterality", "body_part"}
+    | {"content_date", "content_time", "burned_in_annotation", "laterality", "body_part", "document_title"}
 )
 RENDITION_OPTIONS: Final = tuple(field.name for field in fields(Options) if field.name not in _DESCRIPTIVE)
 

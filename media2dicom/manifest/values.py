@@ -18,7 +18,7 @@ from pydicom.sr.codedict import codes
 
 from media2dicom.dicom.transfer_syntaxes import transfer_syntax_uid
 from media2dicom.dicom.values import LARGEST_IS
-from media2dicom.model import Units, VideoMode
+from media2dicom.model import SopClassPolicy, Units, VideoMode
 
 Parser = Callable[[str], object]
 
@@ -247,24 +247,21 @@ def units(value: str) -> Units:
 
 
 def video_mode(value: str) -> VideoMode:
-    """frames or cine."""
-    folded = value.casefold()
-    if folded == "native":
-        raise ValueRefused("this video mode is not built yet", "Write frames or cine.")
+    """frames, cine, native or transcode."""
     try:
-        return VideoMode(folded)
+        return VideoMode(value.casefold())
     except ValueError:
-        raise ValueRefused("the video mode is unknown", "Write frames or cine.") from None
+        raise ValueRefused("the video mode is unknown", "Write frames, cine, native or transcode.") from None
 
 
-def sop_class_policy(value: str) -> str:
-    """secondary-capture is all there is."""
-    folded = re.sub(r"[\s_-]+", "-", value).casefold()
-    if folded in ("native", "visible-light"):
-        raise ValueRefused("this policy is not built yet", "Leave the cell empty or write secondary-capture.")
-    if folded != "secondary-capture":
-        raise ValueRefused("the policy is unknown", "Leave the cell empty or write secondary-capture.")
-    return folded
+def sop_class_policy(value: str) -> SopClassPolicy:
+    """secondary-capture, native or visible-light."""
+    try:
+        return SopClassPolicy(re.sub(r"[\s_-]+", "-", value).casefold())
+    except ValueError:
+        raise ValueRefused(
+            "the policy is unknown", "Leave the cell empty, or write secondary-capture, native or visible-light."
+        ) from None
 
 
 def transfer_syntax(value: str) -> str:

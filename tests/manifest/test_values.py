@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from media2dicom.manifest.columns import COLUMN, COLUMNS, Column, header_name
 from media2dicom.manifest.values import ValueRefused
-from media2dicom.model import Units, VideoMode
+from media2dicom.model import SopClassPolicy, Units, VideoMode
 
 UNDERSTOOD = [
     ("patient_birth_date", "19700201", "19700201"),
@@ -37,6 +37,7 @@ UNDERSTOOD = [
     ("series_number", "0", 0),
     ("series_number", "2147483647", 2147483647),
     ("video_mode", "Cine", VideoMode.CINE),
+    ("video_mode", "native", VideoMode.NATIVE),
     ("units", "\N{MICRO SIGN}m", Units.UM),
     ("units", "CM", Units.CM),
     ("color", "200, 30, 40", (200, 30, 40)),
@@ -50,7 +51,8 @@ UNDERSTOOD = [
     ("model_usage", "planning", "129013"),
     ("model_usage", "Quality-Control Intent", "113680"),
     ("model_usage", "261004008", "261004008"),
-    ("sop_class_policy", "Secondary Capture", "secondary-capture"),
+    ("sop_class_policy", "Secondary Capture", SopClassPolicy.SECONDARY_CAPTURE),
+    ("sop_class_policy", "visible_light", SopClassPolicy.VISIBLE_LIGHT),
     ("study_instance_uid", "1.2.0.34", "1.2.0.34"),
     ("patient_id", "1e5", "1e5"),
     ("media_sha256", "AB" * 32, "ab" * 32),
@@ -80,7 +82,7 @@ REFUSED = [
     ("max_frames", "1.5"),
     ("series_number", "2147483648"),
     ("series_number", "9" * 5000),
-    ("video_mode", "native"),
+    ("video_mode", "film"),
     ("units", "inch"),
     ("color", "256,0,0"),
     ("color", "#12345"),
@@ -89,8 +91,7 @@ REFUSED = [
     ("modality", "ULTRASOUND_OF_THE_HAND"),
     ("laterality", "Q"),
     ("model_usage", "toy"),
-    ("sop_class_policy", "native"),
-    ("sop_class_policy", "visible-light"),
+    ("sop_class_policy", "anything"),
     ("study_instance_uid", "1.02.3"),
     ("study_instance_uid", "1..3"),
     ("study_instance_uid", "1.2.3."),
