@@ -18,7 +18,7 @@ from media2dicom.dicom.references import is_image
 from media2dicom.dicom.uids import series_instance_uid, sop_instance_uid
 from media2dicom.dicom.values import LARGEST_IS, valid_text
 from media2dicom.errors import MediaChanged, OptionRefused
-from media2dicom.media.payload import Payload, Pictures
+from media2dicom.media.payload import Model, Payload, Pictures
 from media2dicom.model import Instance, Row
 from media2dicom.settings import Settings
 
@@ -65,13 +65,16 @@ def build_instances(payload: Payload, build: Build) -> list[Instance]:
 
     Raises RowRefused (source, options, size, media) and CacheFailed. Warnings are left in `build.warnings`.
     """
+    # Here, not above: the builders import this module.
     from media2dicom.dicom.encapsulated import build_encapsulated_stl
     from media2dicom.dicom.secondary_capture import build_secondary_captures
 
     try:
-        if isinstance(payload, Pictures):
-            return build_secondary_captures(payload, build)
-        return [build_encapsulated_stl(payload, build)]
+        match payload:
+            case Pictures():
+                return build_secondary_captures(payload, build)
+            case Model():
+                return [build_encapsulated_stl(payload, build)]
     except EOFError:
         raise MediaChanged("The media file became shorter while it was converted.") from None
 
