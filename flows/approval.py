@@ -1,12 +1,11 @@
 """The approval gate: the run is suspended, its process ends, and a form in the dashboard decides how it goes on.
 
 When the form is answered the run begins again from the top, from the prepared files, and finds the answer here. The
-answer holds for this manifest as it is: one that was changed meanwhile is asked about again.
+answer holds for the rows that were shown as ready, with the media that they had: others are asked about again.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final, Literal, cast
 
 from prefect import runtime
@@ -15,8 +14,9 @@ from prefect.input import RunInput
 from prefect.input.actions import create_flow_run_input, delete_flow_run_input, read_flow_run_input
 from pydantic import Field
 
-from media2dicom.approval import decline, readiness
+from media2dicom.approval import Readiness, approve, decline, readiness
 from media2dicom.errors import SettingsError
+from media2dicom.manifest.keys import digest
 from media2dicom.steps.workbench import Workbench
 from media2dicom.veil import veiled
 
@@ -37,27 +37,28 @@ class Approval(RunInput):
 def ask_approval(bench: Workbench, run_id: str) -> bool:
     """Whether to send. Suspends the run when nobody has decided yet: then it does not return (prefect Pause)."""
     found = readiness(bench, run_id)
-    if not found.ready:
-        return True  # there is nothing to decide on; every row has its outcome
+    if found.undecided and not _ask(bench, run_id, found):
+        decline(bench, run_id)
+        return False
+    approve(bench, run_id, found.ready_keys)
+    return True
+
+
+def _ask(bench: Workbench, run_id: str, found: Readiness) -> bool:
     if runtime.deployment.id is None:
         raise SettingsError(
             "A run that waits for an approval must be started from its deployment.",
             next_step="Start media2dicom up and run archive-manifest from the dashboard.",
         )
-    run = bench.ledger.run(run_id)
     declined = _times_declined()
-    key = f"approval-{run.manifest_sha256[:16] if run else ''}-{declined}"
-    bench.ledger.set_approval_asked(run_id, datetime.now(UTC).isoformat(timespec="seconds"))
     answer = suspend_flow_run(
         wait_for_input=Approval.with_initial_data(description=_text(bench, run_id, found.as_markdown())),
-        key=key,
+        key=f"approval-{digest('ready', sorted(found.ready_keys))[:16]}-{declined}",
         timeout=_WAIT_S,
     )
-    bench.ledger.set_approval_asked(run_id, None)
     if answer.decision == SEND:
         return True
     _count_decline(declined + 1)
-    decline(bench, run_id)
     return False
 
 

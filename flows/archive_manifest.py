@@ -10,7 +10,6 @@ from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from pydantic.json_schema import SkipJsonSchema
 
-from flows.approval import ask_approval
 from flows.archiving import Order, archive
 from flows.forms import ManifestChoice, ServerChoice, resolve_manifest
 from media2dicom.runs import begin_retry, begin_run
@@ -47,12 +46,14 @@ def archive_manifest(
         retry: Only what the last run of this manifest left; empty: the whole manifest.
         until: Nothing is begun after this moment; the nightly run sets it.
     """
+    if runtime.flow_run.run_count > 1:
+        until = None  # a Retry is a person's wish, and the night is over
     order = Order(resolve_manifest(manifest), results, until)
 
     def begin(bench: Workbench, path: Path, run_id: str) -> None:
         if retry is None:
-            begin_run(bench, path, server, run_id)
+            begin_run(bench, path, server, run_id, approval=approval)
         else:
             begin_retry(bench, path, run_id, retry)
 
-    return archive(order, begin, ask_approval if approval else None)
+    return archive(order, begin)

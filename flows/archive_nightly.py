@@ -22,7 +22,7 @@ from prefect.states import Completed, Failed
 
 from flows.archive_manifest import archive_manifest
 from flows.artifacts import put_markdown
-from flows.children import run_child
+from flows.children import is_over, run_child
 from flows.forms import ServerChoice
 from flows.nightly_report import Night, Turn
 from flows.notifying import notify
@@ -40,7 +40,7 @@ from media2dicom.carry_over import (
 from media2dicom.errors import AlreadyRunning, Media2DicomError, sealed
 from media2dicom.inbox import complete_filing, place_in
 from media2dicom.ledger import Run
-from media2dicom.runs import last_run
+from media2dicom.runs import is_undecided, last_run
 from media2dicom.selection import Selection
 from media2dicom.steps.workbench import Workbench
 from media2dicom.summary import summarise
@@ -48,6 +48,7 @@ from media2dicom.summary import summarise
 SUMMARY_KEY = "nightly-summary"
 _RAISED = "Flow run encountered an exception: "
 _UNFILED = "All its rows are stored, but it could not be moved to done/: see to the rights of the inbox."
+_NOT_DECIDED = "Its approval was never given, and its run has ended: press Retry on that run, or archive it again."
 _NOT_OURS = frozenset({Standing.WAITING, Standing.UNDER_WAY})
 
 
@@ -108,7 +109,9 @@ class _Work:
                 self._gone.append(run)
             elif self._lies_in_inbox(run.manifest) and standing in {*_NOT_OURS, Standing.CHANGED}:
                 pass  # it has its turn there
-            elif standing in _NOT_OURS:
+            elif standing is Standing.WAITING:
+                self._tell_waiting(run)
+            elif standing is Standing.UNDER_WAY:
                 self.night.elsewhere.append((run.manifest, str(standing)))
             elif standing is Standing.CHANGED:
                 self.night.told.append((run.manifest, f"It {standing}."))
@@ -160,12 +163,19 @@ class _Work:
             if not one.is_still_there:
                 return
             run = last_run(self.bench, one.path)
-            if run is not None and run.finished_at is None and run.approval_asked_at is not None:
-                self.night.elsewhere.append((one.path, str(Standing.WAITING)))
-            elif is_under_way(self.bench.settings, one.path):
+            if is_under_way(self.bench.settings, one.path):
                 self.night.elsewhere.append((one.path, str(Standing.UNDER_WAY)))
+            elif run is not None and is_undecided(self.bench, run):
+                self._tell_waiting(run)
             else:
                 self._archive(one.path, server_of(self.bench, one.path, self.server), None)
+
+    def _tell_waiting(self, run: Run) -> None:
+        """Nothing that a person is to decide on is sent by the night."""
+        if is_over(run.run_id):
+            self.night.told.append((run.manifest, _NOT_DECIDED))
+        else:
+            self.night.elsewhere.append((run.manifest, str(Standing.WAITING)))
 
     # --- one manifest -------------------------------------------------------------------------------------------
 
@@ -194,7 +204,7 @@ class _Work:
             "retry": asdict(selection) if selection else None,
             "until": self.until,
         }
-        state = run_child(archive_manifest, parameters)
+        state = run_child(archive_manifest, parameters, begin_by=self.until)
         reason = (state.message or f"Its run ended as {state.name}.").removeprefix(_RAISED)
         run_id = str(state.state_details.flow_run_id)
         run = self.bench.ledger.run(run_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, runtime
@@ -18,7 +19,7 @@ from prefect.states import Completed
 from flows.children import has_deployment, run_child, wait_for_stragglers
 from flows.reporting import Report
 from flows.walking import ARCHIVE, PREPARE, Steps, final_state, opened, walk
-from media2dicom.chunks import begin_rows, cut, finish_rows, rows_lock
+from media2dicom.chunks import begin_rows, close_lost, cut, finish_rows, held_when_over, rows_lock
 from media2dicom.inbox import file_away
 from media2dicom.ledger import Numbers
 from media2dicom.runs import close_window
@@ -45,7 +46,9 @@ def archive_rows(
         until: Nothing is begun after this moment.
     """
     numbers = (first_row, last_row)
-    with opened(run_id) as bench, rows_lock(bench, run_id, numbers):
+    if runtime.flow_run.run_count > 1:
+        until = None  # a Retry is a person's wish, and the night is over
+    with opened(run_id) as bench, rows_lock(bench, run_id, numbers), held_when_over(bench, run_id) as held:
         manifest = begin_rows(bench, run_id, numbers)
         report = Report(bench, run_id, manifest, numbers)
         report.begin()
@@ -55,24 +58,23 @@ def archive_rows(
             return Completed(message=f"Rows {first_row} to {last_row} are prepared.")
         summary = summarise(bench, run_id, manifest, None, numbers)
         report.end(summary)
-        if (whole := finish_rows(bench, run_id)) is not None:
+        if (whole := finish_rows(bench, run_id, held=held)) is not None:
             file_away(bench, whole.manifest, whole)
     return final_state(summary)
 
 
 def work(bench: Workbench, run_id: str, *, steps: Steps = ARCHIVE, until: datetime | None = None) -> None:
     """All open rows of the run through the steps: in this run, or, when they are many, in runs of `archive-rows`."""
-    elsewhere = has_deployment(archive_rows)
-    if elsewhere and runtime.flow_run.run_count > 1:
-        wait_for_stragglers(run_id)
     chunks = cut(bench, run_id)
-    if len(chunks) < 2 or not elsewhere:
+    if len(chunks) < 2 or not has_deployment(archive_rows):
         walk(bench, run_id, steps=steps, until=until)
         return
 
     def start(numbers: Numbers) -> None:
         if until is None or datetime.now(UTC) < until:
-            _run_chunk(run_id, numbers, prepare_only=steps is PREPARE, until=until)
+            state = _run_chunk(run_id, numbers, prepare_only=steps is PREPARE, until=until)
+            if not state.is_completed() and not state.is_cancelled():
+                close_lost(bench, run_id, numbers, str(state.name))
 
     with ThreadPoolExecutor(bench.settings.parallel_runs, thread_name_prefix="chunk") as runs:
         for one in [runs.submit(copy_context().run, start, numbers) for numbers in chunks]:
@@ -87,8 +89,14 @@ def _run_chunk(run_id: str, numbers: Numbers, *, prepare_only: bool, until: date
     parameters: dict[str, Any] = {"run_id": run_id, "first_row": first, "last_row": last, "prepare_only": prepare_only}
     if until is not None:
         parameters["until"] = until.isoformat()
-    key = f"{run_id}/{runtime.flow_run.run_count}/{first}-{last}/{'prepare' if prepare_only else 'archive'}"
-    state = run_child(archive_rows, parameters, key=key)
+    state = run_child(archive_rows, parameters, begin_by=until)
     if state.is_crashed():  # its worker died: another one goes on where it was
-        state = run_child(archive_rows, parameters, key=f"{key}/again")
+        state = run_child(archive_rows, parameters, begin_by=until)
     return state
+
+
+def wait_for_earlier_parts(bench: Workbench, manifest: Path, run_id: str) -> None:
+    """Parts of a killed run of the manifest, this one or another, may still be at work somewhere: one at a time."""
+    if has_deployment(archive_rows):
+        killed = (run.run_id for run in bench.ledger.runs(manifest.resolve(), unfinished=True))
+        wait_for_stragglers({run_id, *killed})

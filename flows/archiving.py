@@ -11,11 +11,12 @@ from typing import Any
 from prefect import runtime
 from prefect.client.schemas.objects import State
 
-from flows.archive_rows import work
+from flows.approval import ask_approval
+from flows.archive_rows import wait_for_earlier_parts, work
 from flows.reporting import Report
 from flows.walking import PREPARE, final_state, opened
 from media2dicom.inbox import file_away
-from media2dicom.runs import finish_run, manifest_lock, whereabouts
+from media2dicom.runs import finish_run, is_undecided, manifest_lock, whereabouts
 from media2dicom.steps.workbench import Workbench
 from tasks.slots import create_limits
 
@@ -30,26 +31,30 @@ class Order:
     verb: str = "archive"  # in the run's name
 
 
-def archive(
-    order: Order,
-    begin: Callable[[Workbench, Path, str], object],
-    approve: Callable[[Workbench, str], bool] | None = None,
-) -> State[Any]:
-    """One manifest: `begin` enters its rows, `approve` is asked before anything is sent."""
+def archive(order: Order, begin: Callable[[Workbench, Path, str], object]) -> State[Any]:
+    """One manifest: `begin` enters its rows. Where the run needs an approval, it asks before anything is sent."""
     run_id = str(runtime.flow_run.id)
     with opened(run_id) as bench:
         create_limits(bench.settings)
         manifest = whereabouts(bench, run_id, order.manifest)
         with manifest_lock(bench.settings, manifest):
+            wait_for_earlier_parts(bench, manifest, run_id)
             begin(bench, manifest, run_id)
             report = Report(bench, run_id, manifest, verb=order.verb)
             report.begin()
             with report.live():
-                if approve is not None:
-                    work(bench, run_id, steps=PREPARE, until=order.until)
-                if approve is None or approve(bench, run_id):
+                if _may_send(bench, run_id, order.until):
                     work(bench, run_id, until=order.until)
             summary = finish_run(bench, run_id, manifest, order.results)
             summary = file_away(bench, manifest, summary)
             report.end(summary)
     return final_state(summary)
+
+
+def _may_send(bench: Workbench, run_id: str, until: datetime | None) -> bool:
+    """At once, or after everything was prepared and a person was asked."""
+    run = bench.ledger.run(run_id)
+    if run is None or not is_undecided(bench, run):
+        return True
+    work(bench, run_id, steps=PREPARE, until=until)
+    return ask_approval(bench, run_id)

@@ -1,19 +1,26 @@
 """Runs that a run starts: of a deployment, on whatever workers there are; else in this process.
 
-A run of a deployment can be retried on its own in the dashboard. What is killed with its parent is found again by
-the parent's Retry (`wait_for_stragglers`).
+A run of a deployment can be retried on its own in the dashboard. What outlives its parent is waited for by the next
+run of the manifest (`wait_for_stragglers`).
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterParentFlowRunId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
@@ -49,42 +56,53 @@ def deployment_name(flow: Flow[..., Any]) -> str:
     return f"{flow.name}/{flow.name}"
 
 
-def run_child(flow: Flow[..., Any], parameters: dict[str, Any], *, key: str | None = None) -> State[Any]:
-    """Run the flow and wait for its end. `key`: a run that was started with it before is waited for, not doubled."""
+def run_child(flow: Flow[..., Any], parameters: dict[str, Any], *, begin_by: datetime | None = None) -> State[Any]:
+    """Run the flow and wait for its end. A run that no worker has taken by then is called off."""
     if not has_deployment(flow):
         return cast("State[Any]", flow(**parameters, return_state=True))
     # The child is followed from here, so that a server that restarts meanwhile does not end the parent.
-    run = run_deployment(deployment_name(flow), parameters=parameters, idempotency_key=key, timeout=0)
-    return _ended(cast("FlowRun", run).id)
+    run = run_deployment(deployment_name(flow), parameters=parameters, idempotency_key=str(uuid4()), timeout=0)
+    return _ended(cast("FlowRun", run).id, begin_by)
 
 
-def wait_for_stragglers(parent_run_id: str) -> None:
-    """Wait for child runs that outlived an earlier, killed try of their parent. Those not begun yet are called off."""
+def wait_for_stragglers(parent_run_ids: Iterable[str]) -> None:
+    """Wait for child runs that outlived an earlier, killed try of a parent. Those not begun yet are called off."""
+    children = FlowRunFilter(
+        parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[UUID(one) for one in parent_run_ids]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(not_any_=list(TERMINAL_STATES))),
+    )
     with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(
-                parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[UUID(parent_run_id)]),
-            )
-        )
-        waiting = [run for run in runs if run.state is not None and not run.state.is_final()]
-        for run in waiting:
-            if run.state is not None and (run.state.is_scheduled() or run.state.is_pending()):
-                _call_off(client, run)
-    for run in waiting:
-        _ended(run.id)
+        while runs := client.read_flow_runs(flow_run_filter=children):  # a page at a time
+            for run in runs:
+                if run.state is not None and (run.state.is_scheduled() or run.state.is_pending()):
+                    _call_off(client, run.id, "Its parent begins again.")
+            for run in runs:
+                _ended(run.id)
 
 
-def _call_off(client: SyncPrefectClient, run: FlowRun) -> None:
-    client.set_flow_run_state(run.id, Cancelled(message="Its parent begins again."))
+def is_over(flow_run_id: str) -> bool:
+    """Whether nobody can answer or cancel the run any more: it has ended, or Prefect has forgotten it."""
+    with get_client(sync_client=True) as client:
+        try:
+            state = client.read_flow_run(UUID(flow_run_id)).state
+        except ObjectNotFound:
+            return True
+    return state is not None and state.is_final()
 
 
-def _ended(flow_run_id: UUID) -> State[Any]:
+def _call_off(client: SyncPrefectClient, flow_run_id: UUID, why: str) -> None:
+    client.set_flow_run_state(flow_run_id, Cancelled(message=why))
+
+
+def _ended(flow_run_id: UUID, begin_by: datetime | None = None) -> State[Any]:
     """Wait for the run's end. Raises ServerAway when the server is gone for minutes."""
     patience = 150  # polls without an answer: five minutes
     while True:
         try:
             with get_client(sync_client=True) as client:
                 state = client.read_flow_run(flow_run_id).state
+                if state is not None and state.is_scheduled() and begin_by is not None and datetime.now(UTC) > begin_by:
+                    _call_off(client, flow_run_id, "No worker took it in time.")
         except Exception as error:  # noqa: BLE001 - whatever the client raises when the server is away
             patience -= 1
             if not patience:

@@ -52,13 +52,13 @@ def retry_failed_sends(
         selection = Selection(causes=tuple(causes), numbers=row_numbers(rows))
         with opened(run_id) as bench:
             own = bench.ledger.run(run_id)  # there when this run is tried again
-            earlier, numbers = _earlier_run(bench, manifest.strip(), run.strip())
+            earlier, numbers = (own, ()) if own else _earlier_run(bench, manifest.strip(), run.strip())
             selection = replace(selection, numbers=selection.numbers or numbers)
             if own is None and (nothing := _nothing_to_do(bench, earlier, selection)) is not None:
                 return nothing
     except (SelectionUnclear, ManifestUnusable) as error:
         return Failed(message=f"{error.message} {error.next_step}")
-    order = Order((own or earlier).manifest, verb="retry")
+    order = Order(earlier.manifest, verb="retry")
     return archive(order, lambda bench, path, run_id: begin_retry(bench, path, run_id, selection, earlier))
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from media2dicom.errors import NotApproved, cause_words
+from media2dicom.ledger import DONE
 from media2dicom.limits import megabytes
-from media2dicom.model import Status
 from media2dicom.runs import open_rows
 from media2dicom.steps.workbench import Workbench
 
@@ -24,6 +24,8 @@ class Readiness:
     not_ready: tuple[tuple[str, int], ...]  # cause in words, rows
     already_stored: int
     warnings: tuple[tuple[int, str], ...]  # row number, text
+    ready_keys: frozenset[str]
+    undecided: bool  # some of what is ready was not approved before
 
     def as_markdown(self, most: int = 20) -> str:
         """`most`: of the warnings, the first so many are shown."""
@@ -51,8 +53,8 @@ def readiness(bench: Workbench, run_id: str) -> Readiness:
     """Count what `retrieve`, `convert` and `check` came to."""
     rows = bench.ledger.rows(run_id)
     ready = [row for row in rows if row.is_open and row.checked_run == run_id and row.instances]
-    ready_keys = {row.row_key for row in ready}
-    done = [row for row in rows if row.status in {Status.STORED, Status.SKIPPED}]
+    ready_keys = frozenset(row.row_key for row in ready)
+    done = [row for row in rows if row.status in DONE]
     done_keys = {row.row_key for row in done}
     causes = Counter(
         cause_words(row.outcome.code or str(row.status).lower())
@@ -68,10 +70,19 @@ def readiness(bench: Workbench, run_id: str) -> Readiness:
         not_ready=tuple(causes.most_common()),
         already_stored=len(done),
         warnings=tuple((row.row_number, text) for row in ready for text in row.warnings),
+        ready_keys=ready_keys,
+        undecided=not all(row.approved for row in ready),
     )
+
+
+def approve(bench: Workbench, run_id: str, ready_keys: frozenset[str]) -> None:
+    """What was ready, and nothing else, is sent: what was shown as not to be sent stays as it is."""
+    others = [row.row_key for row in open_rows(bench, run_id) if row.row_key not in ready_keys]
+    bench.ledger.approve(run_id, ready_keys, set_aside=others)
 
 
 def decline(bench: Workbench, run_id: str) -> None:
     """Nothing of the run is sent: its open rows end so."""
+    bench.ledger.decline(run_id)
     for row in open_rows(bench, run_id):
         bench.set_failure(row, NotApproved("The sending of this manifest was not approved; nothing was sent."))

@@ -16,7 +16,7 @@ from media2dicom.inbox import ATTENTION, file_away, place_in
 from media2dicom.ledger import Run
 from media2dicom.locks import exclusive
 from media2dicom.media import media_sha256
-from media2dicom.runs import last_run, manifest_lock
+from media2dicom.runs import is_undecided, last_run, manifest_lock
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench
 from media2dicom.summary import summarise
@@ -58,12 +58,12 @@ def newest_runs(bench: Workbench, days: int) -> list[Run]:
 def standing_of(bench: Workbench, run: Run) -> Standing:
     """How the manifest of its newest run stands. To be asked by who has claimed it."""
     if run.finished_at is None:
-        if run.approval_asked_at is not None:
-            return Standing.WAITING
         if is_under_way(bench.settings, run.manifest):
             return Standing.UNDER_WAY
     elif not any(row.may_pass for row in bench.ledger.rows(run.run_id, with_instances=False)):
         return Standing.OVER
+    if is_undecided(bench, run):
+        return Standing.WAITING
     if not run.manifest.is_file():
         return Standing.GONE
     if media_sha256(run.manifest) != run.manifest_sha256:

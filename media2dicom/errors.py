@@ -110,6 +110,29 @@ class WindowEnded(Media2DicomError):
     default_next_step = "The next nightly run takes it up; or retry it now."
 
 
+class TakenOver(Media2DicomError):
+    """The row is in the hands of a run that began later; how it ends is that run's to say."""
+
+    code = "taken-over"
+    transient = True
+    default_next_step = "See how the other run of the manifest ends."
+
+
+class ApprovalPending(Media2DicomError):
+    code = "waits-for-approval"
+    words = "waits for an approval"
+    default_next_step = "Answer its question in the dashboard, or run archive-manifest with approval."
+
+
+class ChunkLost(Media2DicomError):
+    """The run that had these rows of a large manifest ended before it came to them."""
+
+    code = "chunk-lost"
+    words = "part of the run lost"
+    transient = True
+    default_next_step = "See that run's page for the reason; then press Retry."
+
+
 class AlreadyRunning(Media2DicomError):
     code = "already-running"
     default_next_step = "Wait until the other run of this manifest ends."
@@ -132,7 +155,7 @@ class CellRefused(RowRefused):
 
 class NotApproved(RowRefused):
     code = "not-approved"
-    default_next_step = "Submit the manifest again, or press Retry: the question is asked anew."
+    default_next_step = "Press Retry on its run: the question is asked anew. Or retry the cause not-approved."
 
 
 class OptionRefused(RowRefused):

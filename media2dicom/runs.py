@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from media2dicom.errors import (
+    ApprovalPending,
     DuplicateRow,
     ManifestUnusable,
     Media2DicomError,
@@ -44,12 +45,17 @@ def manifest_lock(settings: Settings, manifest: Path, wait_s: float = 0) -> Iter
         yield
 
 
-def begin_run(bench: Workbench, manifest: Path, server_name: str | None, run_id: str) -> Manifest:
+def begin_run(
+    bench: Workbench, manifest: Path, server_name: str | None, run_id: str, *, approval: bool = False
+) -> Manifest:
     """Read the manifest and put every row of it into the ledger, before any work.
 
-    Raises ManifestUnusable, and ServerUnknown when a row has no destination and there is no server to take.
+    `approval`: nothing is sent but rows that a person approved. Raises ManifestUnusable, ServerUnknown when a row has
+    no destination and there is no server to take, and ApprovalPending.
     """
     settings = bench.settings
+    if not approval:
+        _refuse_pending(bench, manifest, run_id)
     sha256 = _sha256_of(manifest)
     roots = (*settings.media_roots, home_of(settings, manifest))
     found = read_manifest(manifest, media_roots=roots, known_servers=settings.servers)
@@ -87,8 +93,22 @@ def begin_run(bench: Workbench, manifest: Path, server_name: str | None, run_id:
         for one in set_aside
     ]
     _close_killed_runs(bench, manifest, run_id)
-    bench.ledger.begin_run(run_id, manifest.resolve(), sha256, server_name, entries)
+    bench.ledger.begin_run(run_id, manifest.resolve(), sha256, server_name, entries, approval=approval)
     return found
+
+
+def is_undecided(bench: Workbench, run: Run) -> bool:
+    """Whether a person has to be asked before what is left of the run is sent."""
+    return run.approval and any(
+        row.may_pass and not row.approved for row in bench.ledger.rows(run.run_id, with_instances=False)
+    )
+
+
+def _refuse_pending(bench: Workbench, manifest: Path, run_id: str) -> None:
+    """What waits to be approved is not sent by another run meanwhile. Raises ApprovalPending."""
+    for run in bench.ledger.runs(manifest.resolve(), unfinished=True):
+        if run.run_id != run_id and is_undecided(bench, run):
+            raise ApprovalPending(f"{manifest.name} waits for an approval: nothing of it is sent before.")
 
 
 def _readable_before(bench: Workbench, run_id: str, sha256: str) -> dict[int, Entry]:
@@ -131,6 +151,11 @@ def _close_killed_runs(bench: Workbench, manifest: Path, run_id: str) -> None:
 
 def _close_run(bench: Workbench, run_id: str, results: Path | None) -> None:
     bench.ledger.finish_run(run_id, results)
+    forget_sources(bench, run_id)
+
+
+def forget_sources(bench: Workbench, run_id: str) -> None:
+    """The headers that the run fetched are patient data."""
     bench.ledger.forget_sources(run_id)
     bench.cache.drop_sources(run_id)
 
@@ -140,9 +165,11 @@ def begin_retry(
 ) -> None:
     """Take up what an earlier run left (default: the manifest's last), as the ledger has it: the media may be gone.
 
-    Tried again under the same run_id, it goes on with the rows that it had taken, whatever keeps them by now.
-    Raises ManifestUnusable when there is no run to take up, or the sheet has changed since: its rows are others.
+    Tried again under the same run_id, it goes on with the rows that it had taken, whatever keeps them by now. Where
+    the earlier run needed an approval, this one does, too. Raises ManifestUnusable when there is no run to take up, or
+    the sheet has changed since: its rows are others; ApprovalPending.
     """
+    _refuse_pending(bench, manifest, run_id)
     own = bench.ledger.run(run_id)
     last = own or earlier or last_run(bench, manifest)
     advice = "Run it: what is stored is left alone (media2dicom run)."
@@ -150,13 +177,20 @@ def begin_retry(
         raise ManifestUnusable(f"The ledger knows no run of {manifest.name} to take up.", next_step=advice)
     if not manifest.is_file() or media_sha256(manifest) != last.manifest_sha256:
         raise ManifestUnusable(f"{manifest.name} is not as it was when it was last run.", next_step=advice)
-    chosen = Selection() if own else selection
     entries = [
-        _taken_up(row, taken=chosen.takes(row) and (row.taken or own is None))
+        _taken_up(row, taken=(row.taken and row.is_left) if own else selection.takes(row))
         for row in bench.ledger.rows(last.run_id, with_instances=False)
     ]
     _close_killed_runs(bench, manifest, run_id)
-    bench.ledger.begin_run(run_id, manifest.resolve(), last.manifest_sha256, last.server, entries)
+    bench.ledger.begin_run(
+        run_id,
+        manifest.resolve(),
+        last.manifest_sha256,
+        last.server,
+        entries,
+        approval=last.approval,
+        approved_in=last.run_id,
+    )
 
 
 def last_run(bench: Workbench, manifest: Path) -> Run | None:

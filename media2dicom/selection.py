@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from media2dicom.errors import SelectionUnclear
+from media2dicom.errors import NotApproved, SelectionUnclear
 from media2dicom.ledger import LedgerRow
 from media2dicom.model import Status
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What is not named is no condition. Stored and skipped rows are never taken."""
+    """What is not named is no condition. Stored and skipped rows are never taken; what a person declined to send only
+    when that cause is named."""
 
     status: Status | None = None
     causes: tuple[str, ...] = ()  # error codes
@@ -21,10 +22,9 @@ class Selection:
 
     def takes(self, row: LedgerRow) -> bool:
         return (
-            row.row is not None
-            and row.status not in {Status.STORED, Status.SKIPPED}
+            row.is_left
             and self.status in (None, row.status)
-            and (not self.causes or row.outcome.code in self.causes)
+            and (row.outcome.code in self.causes if self.causes else row.outcome.code != NotApproved.code)
             and (not self.numbers or any(first <= row.row_number <= last for first, last in self.numbers))
             and (not self.transient or row.may_pass)
         )

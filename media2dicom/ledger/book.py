@@ -13,7 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from media2dicom.ledger.claims import claim
+from media2dicom.errors import NotApproved, TakenOver
+from media2dicom.ledger.claims import claim, may_be_sent, taken_over
 from media2dicom.ledger.records import (
     SETTLED,
     InstanceState,
@@ -47,7 +48,7 @@ class Ledger(RunBook):
     ) -> list[LedgerRow]:
         """The run's rows in the order of the sheet, all or those of `row_keys` and of the range `numbers`."""
         query = (
-            sa.select(ROWS, RUN_ROWS.c.row_number, RUN_ROWS.c.taken)
+            sa.select(ROWS, RUN_ROWS.c.row_number, RUN_ROWS.c.taken, RUN_ROWS.c.approved)
             .join(RUN_ROWS, RUN_ROWS.c.row_key == ROWS.c.row_key)
             .where(of_run(run_id, numbers))
         )
@@ -106,6 +107,11 @@ class Ledger(RunBook):
         with self._read() as connection:
             return {(Status(status), code or ""): count for status, code, count in connection.execute(query)}
 
+    def taken_over(self, run_id: str, row_keys: Collection[str]) -> set[str]:
+        """Which of the rows a later run has in hand."""
+        with self._read() as connection:
+            return taken_over(connection, run_id, row_keys)
+
     def unfinished_row_keys(self) -> set[str]:
         """Rows that may still be sent, of any run: their prepared files are needed."""
         done = [str(Status.STORED), str(Status.REFUSED), str(Status.SKIPPED)]
@@ -161,10 +167,15 @@ class Ledger(RunBook):
     def mark_sending(self, row: LedgerRow, run_id: str, content_key: str, numbers: Collection[int]) -> str | None:
         """Committed before a byte goes out. Nothing changes when another row files the content: returns its row ID.
 
-        The claim of files that were prepared a while ago may have gone to a row of another run meanwhile.
+        The claim of files that were prepared a while ago may have gone to a row of another run meanwhile. Raises
+        TakenOver when another run has the row itself in hand, NotApproved when nobody approved that it is sent.
         """
         row_key = row.row_key
         with self._write() as connection:
+            if row_key in taken_over(connection, run_id, [row_key]):
+                raise TakenOver("Another run has this row in hand.")
+            if not may_be_sent(connection, run_id, row_key):
+                raise NotApproved("Nobody has approved that this row is sent; nothing was sent.")
             if (other := claim(connection, row, run_id, content_key)) is not None:
                 return other
             where = sa.and_(INSTANCES.c.row_key == row_key, INSTANCES.c.status != Status.STORED)

@@ -1,13 +1,18 @@
-"""Claims: which row files a given content into a given study. A duplicate is seen across rows and manifests."""
+"""Who may send what: which row files a given content, which run has a row in hand, what a person approved.
+
+A duplicate is seen across rows and manifests.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from media2dicom.ledger.entering import MAYBE_THERE
-from media2dicom.ledger.records import LedgerRow
-from media2dicom.ledger.tables import CLAIMS, INSTANCES, ROWS, RUN_ROWS
+from media2dicom.ledger.records import LedgerRow, chunks
+from media2dicom.ledger.tables import CLAIMS, INSTANCES, ROWS, RUN_ROWS, RUNS
 from media2dicom.model import Status
 
 
@@ -38,3 +43,29 @@ def _holds(connection: Connection, row_key: str, run_id: str) -> bool:
     )
     status = connection.execute(working).scalar()
     return status is not None and status not in (Status.REFUSED, Status.SKIPPED)
+
+
+def taken_over(connection: Connection, run_id: str, row_keys: Collection[str]) -> set[str]:
+    """Which of the rows a run that began later has taken, and has not finished with."""
+    began = sa.select(RUNS.c.started_at).where(RUNS.c.run_id == run_id).scalar_subquery()
+    later = (
+        sa.select(RUN_ROWS.c.row_key)
+        .join(RUNS, RUNS.c.run_id == RUN_ROWS.c.run_id)
+        .where(RUN_ROWS.c.taken, RUNS.c.finished_at.is_(None), RUNS.c.started_at > began)
+    )
+    return {
+        key
+        for part in chunks(list(row_keys))
+        for key in connection.execute(later.where(RUN_ROWS.c.row_key.in_(part))).scalars()
+    }
+
+
+def may_be_sent(connection: Connection, run_id: str, row_key: str) -> bool:
+    """Whether the run needs no approval, or the row has it."""
+    asked = (
+        sa.select(RUNS.c.approval, RUN_ROWS.c.approved)
+        .join(RUN_ROWS, RUN_ROWS.c.run_id == RUNS.c.run_id)
+        .where(RUNS.c.run_id == run_id, RUN_ROWS.c.row_key == row_key)
+    )
+    found = connection.execute(asked).first()
+    return found is None or not found.approval or bool(found.approved)

@@ -16,7 +16,8 @@ from media2dicom.model import Instance, Outcome, Row, Status
 
 ROW_JSON: Final = TypeAdapter(Row)
 Numbers = tuple[int, int]  # a range of row numbers of the sheet: first and last, both inclusive
-SETTLED: Final = frozenset({Status.STORED, Status.REFUSED, Status.CONFLICT, Status.SKIPPED})
+DONE: Final = frozenset({Status.STORED, Status.SKIPPED})  # nothing is left to do
+SETTLED: Final = DONE | {Status.REFUSED, Status.CONFLICT}  # nothing can be done as things are
 
 Key = TypeVar("Key", str, int)
 _CHUNK: Final = 500  # keys per statement: SQLite binds a limited number of values
@@ -62,6 +63,7 @@ class LedgerRow:
     attempts: int
     finished_at: str | None
     taken: bool  # whether the run works on it, or only shows it (a retry takes some rows)
+    approved: bool = False  # in this run, by a person
     instances: tuple[LedgerInstance, ...] = ()
 
     @property
@@ -72,6 +74,11 @@ class LedgerRow:
     def is_open(self) -> bool:
         """Whether work on this row may still succeed in this run."""
         return self.taken and self.may_pass
+
+    @property
+    def is_left(self) -> bool:
+        """Whether a person may have it tried again."""
+        return self.row is not None and self.status not in DONE
 
     @property
     def may_pass(self) -> bool:
@@ -103,7 +110,7 @@ class Run:
     started_at: str
     finished_at: str | None
     results: Path | None
-    approval_asked_at: str | None = None
+    approval: bool = False  # nothing of it is sent but rows that a person approved
 
 
 def outcome_values(outcome: Outcome) -> dict[str, object]:
@@ -149,6 +156,7 @@ def ledger_row(found: RowMapping) -> LedgerRow:
         attempts=found["attempts"],
         finished_at=found["finished_at"],
         taken=bool(found["taken"]),
+        approved=bool(found["approved"]),
     )
 
 

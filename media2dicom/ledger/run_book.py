@@ -1,16 +1,16 @@
-"""Runs and what belongs to one run alone: its rows' numbers, its source studies, whether approval was asked for."""
+"""Runs and what belongs to one run alone: its rows' numbers, its source studies, what of it a person approved."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.engine import RowMapping
+from sqlalchemy.engine import Connection, RowMapping
 
 from media2dicom.ledger.entering import begin_again, enter_rows
-from media2dicom.ledger.records import Entry, Numbers, Run, now
-from media2dicom.ledger.tables import RUN_ROWS, RUNS, SOURCES
+from media2dicom.ledger.records import Entry, Numbers, Run, chunks, now
+from media2dicom.ledger.tables import RUN_ROWS, RUNS, SOURCES, of_run
 from media2dicom.ledger.transactions import Transactions
 from media2dicom.model import SourceStudy
 
@@ -19,17 +19,26 @@ class RunBook(Transactions):
     """The runs. A run that is begun again, with the same ID, is the same run."""
 
     def begin_run(
-        self, run_id: str, manifest: Path, manifest_sha256: str, server: str | None, entries: Iterable[Entry]
+        self,
+        run_id: str,
+        manifest: Path,
+        manifest_sha256: str,
+        server: str | None,
+        entries: Iterable[Entry],
+        *,
+        approval: bool = False,
+        approved_in: str | None = None,
     ) -> None:
         """Record every row, all or none, before any work. A row known from before keeps what was done for it.
 
-        Begun again over the same content of the manifest, a run keeps that approval was asked for.
+        `approval`: nothing of the run is sent but rows that a person approved, in this run before it was begun again
+        or in the run `approved_in`.
         """
         with self._write() as connection:
-            asked = sa.select(RUNS.c.approval_asked_at).where(
-                RUNS.c.run_id == run_id, RUNS.c.manifest_sha256 == manifest_sha256
+            approvals = sa.select(RUN_ROWS.c.row_key).where(
+                RUN_ROWS.c.run_id.in_([run_id, approved_in or run_id]), RUN_ROWS.c.approved
             )
-            approval_asked_at = connection.execute(asked).scalar()
+            approved = list(connection.execute(approvals).scalars())
             for table in (RUNS, RUN_ROWS, SOURCES):
                 connection.execute(table.delete().where(table.c.run_id == run_id))
             connection.execute(
@@ -39,10 +48,11 @@ class RunBook(Transactions):
                     manifest_sha256=manifest_sha256,
                     server=server,
                     started_at=now(timespec="microseconds"),  # tells runs apart
-                    approval_asked_at=approval_asked_at,
+                    approval=approval,
                 )
             )
             enter_rows(connection, run_id, list(entries))
+            _mark(connection, run_id, approved, approved=True)
 
     def begin_rows_again(self, run_id: str, numbers: Numbers | None = None) -> None:
         """Have another try at the run's rows (of that range) that it took and are not done, as a new run would.
@@ -55,13 +65,16 @@ class RunBook(Transactions):
     def finish_run(self, run_id: str, results: Path | None) -> None:
         self._set(run_id, finished_at=now(timespec="microseconds"), results=str(results) if results else None)
 
-    def reopen_run(self, run_id: str) -> None:
-        """The run goes on: it has not finished."""
-        self._set(run_id, finished_at=None)
+    def approve(self, run_id: str, row_keys: Collection[str], *, set_aside: Collection[str] = ()) -> None:
+        """These rows shall be sent; on those set aside the run does not work."""
+        with self._write() as connection:
+            _mark(connection, run_id, row_keys, approved=True)
+            _mark(connection, run_id, set_aside, taken=False)
 
-    def set_approval_asked(self, run_id: str, when: str | None) -> None:
-        """When the run asked whether to go on (ISO 8601); None: it did not, or asks anew."""
-        self._set(run_id, approval_asked_at=when)
+    def decline(self, run_id: str) -> None:
+        """Nothing of the run shall be sent, whatever was approved before."""
+        with self._write() as connection:
+            connection.execute(RUN_ROWS.update().where(of_run(run_id, None)).values(approved=False))
 
     def _set(self, run_id: str, **values: object) -> None:
         with self._write() as connection:
@@ -124,6 +137,12 @@ class RunBook(Transactions):
             connection.execute(SOURCES.delete().where(SOURCES.c.run_id == run_id))
 
 
+def _mark(connection: Connection, run_id: str, row_keys: Collection[str], **values: bool) -> None:
+    for part in chunks(list(row_keys)):
+        where = sa.and_(of_run(run_id, None), RUN_ROWS.c.row_key.in_(part))
+        connection.execute(RUN_ROWS.update().where(where).values(**values))
+
+
 def _run(found: RowMapping) -> Run:
     return Run(
         run_id=found["run_id"],
@@ -133,5 +152,5 @@ def _run(found: RowMapping) -> Run:
         started_at=found["started_at"],
         finished_at=found["finished_at"],
         results=Path(found["results"]) if found["results"] else None,
-        approval_asked_at=found["approval_asked_at"],
+        approval=bool(found["approval"]),
     )

@@ -36,7 +36,7 @@ RUNS = sa.Table(
     sa.Column("started_at", Text, nullable=False),
     sa.Column("finished_at", Text),
     sa.Column("results", Text),
-    sa.Column("approval_asked_at", Text),
+    sa.Column("approval", sa.Boolean),  # nothing of it is sent but what a person approved
     # A path may be longer than PostgreSQL's ordinary index takes.
     sa.Index("ix_runs_manifest", "manifest", postgresql_using="hash"),
 )
@@ -69,6 +69,7 @@ RUN_ROWS = sa.Table(
     sa.Column("row_number", sa.Integer, primary_key=True),
     sa.Column("row_key", Text, nullable=False, index=True),
     sa.Column("taken", sa.Boolean, nullable=False),  # the run works on it; False: it only shows how it stands
+    sa.Column("approved", sa.Boolean),  # a person saw it ready in this run, and said that it shall be sent
     sa.UniqueConstraint("run_id", "row_key"),
 )
 SOURCES = sa.Table(
@@ -121,7 +122,7 @@ def make_tables(connection: Connection) -> None:
     """Make what is missing: tables, and columns that came later. Inside the writers' lock."""
     METADATA.create_all(connection)
     inspector = sa.inspect(connection)
-    for table in (RUNS,):
+    for table in (RUNS, RUN_ROWS):
         there = {column["name"] for column in inspector.get_columns(table.name)}
         for column in table.columns:
             if column.name not in there:

@@ -11,7 +11,10 @@ UNFINISHED = "unfinished"
 
 def record(bench: Workbench, batch: Batch) -> None:
     """See to it that each row of the batch has an end state, or a reason to be tried again."""
+    others = bench.ledger.taken_over(batch.run_id, batch.row_keys)  # whose end is another run's to say
     for row in bench.ledger.rows(batch.run_id, batch.row_keys, with_instances=False):
+        if row.row_key in others:
+            continue
         told = row.status == Status.FAILED or (row.status == Status.UNCERTAIN and row.outcome.code is not None)
         if told or row.status in SETTLED:
             continue

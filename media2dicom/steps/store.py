@@ -18,12 +18,14 @@ from media2dicom.dicom.uids import content_key
 from media2dicom.errors import (
     Media2DicomError,
     NoPresentationContext,
+    NotApproved,
     NotVerified,
     ObjectNotConformant,
     QueryFailed,
     StoreFailed,
     StoreFailedTransient,
     StoreUncertain,
+    TakenOver,
     UploadConflict,
     sealed,
 )
@@ -152,7 +154,14 @@ class _Shipment:
             return
         content = content_key(outgoing[0].study_instance_uid, submitted(parcel.row))
         numbers = [instance.number for instance in outgoing]
-        other = self._bench.ledger.mark_sending(parcel.row, self._run_id, content, numbers)
+        try:
+            other = self._bench.ledger.mark_sending(parcel.row, self._run_id, content, numbers)
+        except TakenOver:
+            self._parcels.remove(parcel)  # how it ends is the other run's to say
+            return
+        except NotApproved as error:
+            parcel.errors.append(error)
+            return
         if other is not None:
             parcel.errors.append(duplicate_of(other))
             return
