@@ -16,6 +16,7 @@ from media2dicom.media import open_media, plan_media
 from media2dicom.media.payload import MediaPlan
 from media2dicom.model import Instance, Row
 from media2dicom.settings import Settings
+from media2dicom.validation import refuse_findings
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def prepare(
 ) -> Prepared:
     """Write the instances of a row that was planned where `instance_path` says for each part. All of them, or an error.
 
-    Raises RowRefused (media, source, options, upload limit) and CacheFailed.
+    Raises RowRefused (media, source, options, upload limit, the validator's findings) and CacheFailed.
     """
     if row.media_path is None:
         raise ValueError("a row that was read has its media")
@@ -74,4 +75,5 @@ def prepare(
         instances = build_instances(open_media(row.media_path, row.options, settings, work_folder), build)
         for instance in instances:
             refuse_over_limit(instance.size_bytes, row.media)
+            refuse_findings(instance.path)
     return Prepared(planned, tuple(instances), (*planned.warnings, *build.warnings))

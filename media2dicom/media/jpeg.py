@@ -54,6 +54,7 @@ class JpegHeader:
     adobe_transform: int | None
     orientation: int  # 1 when absent
     icc_profile: bytes | None
+    spectral_start: int  # Ss of the first scan: in the lossless process, the predictor
 
     @property
     def samples_per_pixel(self) -> int:
@@ -112,6 +113,7 @@ class _HeaderCollector:
         self.xmp: int | None = None
         self.icc: dict[int, bytes] = {}
         self.icc_count = 0
+        self.spectral_start: int | None = None
 
     def take(self, marker: int, payload: bytes) -> None:
         if marker in _FRAMES:
@@ -126,6 +128,8 @@ class _HeaderCollector:
             self.exif = exif_orientation(payload[len(_EXIF) :])
         elif marker == _APP1 and payload.startswith(_XMP) and self.xmp is None:
             self.xmp = xmp_orientation(payload)
+        elif marker == _SOS and self.spectral_start is None and payload and len(payload) > 1 + 2 * payload[0]:
+            self.spectral_start = payload[1 + 2 * payload[0]]
         elif marker == _APP2 and payload.startswith(_ICC) and len(payload) > len(_ICC) + 2:
             number, self.icc_count = payload[len(_ICC)], payload[len(_ICC) + 1]
             self.icc[number] = payload[len(_ICC) + 2 :]
@@ -150,7 +154,8 @@ class _HeaderCollector:
         icc_profile = b"".join(self.icc[number] for number in sorted(self.icc)) if whole else None
         orientation = self.exif or self.xmp or UPRIGHT
         return JpegHeader(
-            process, payload[0], rows, columns, components, self.jfif, self.adobe_transform, orientation, icc_profile
+            *(process, payload[0], rows, columns, components, self.jfif, self.adobe_transform, orientation),
+            *(icc_profile, self.spectral_start or 0),
         )
 
 

@@ -39,6 +39,7 @@ from media2dicom.settings import Server, Verify
 from media2dicom.steps.parcel import Parcel
 from media2dicom.steps.prepared import refuse_incomplete, unreadable
 from media2dicom.steps.workbench import Workbench, duplicate_of, submitted
+from media2dicom.validation import refuse_findings
 
 _NATIVE: Final = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))  # the better one first
 _ASK_FIRST: Final = frozenset({Status.SENDING, Status.UNCERTAIN, Status.CONFLICT})
@@ -200,6 +201,7 @@ class _Shipment:
         path = instance.path.with_name(f"{instance.path.stem}.native{instance.path.suffix}")
         try:
             rewritten = transcode(instance, native, path)
+            refuse_findings(rewritten.path)
         except OSError:
             raise unreadable() from None
         except Media2DicomError:

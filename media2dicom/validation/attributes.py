@@ -1,0 +1,78 @@
+"""The data set against the tables: types 1, 1C, 2, 2C of each module, enumerated values (PS3.5 7.4, PS3.3 A)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from pydicom.dataset import Dataset
+
+from media2dicom.validation.findings import Finding
+from media2dicom.validation.iods import ENUMERATED, IOD, ModuleUse
+from media2dicom.validation.modules import Attribute
+from media2dicom.validation.written import Written
+
+
+def check_attributes(written: Written, iod: IOD) -> Iterator[Finding]:
+    """Every module of the object that the data set has or has to have."""
+    held = _bulk_keywords(written)
+    told: set[str] = set()
+    for use in _in_force(written.header, iod):
+        section = f"PS3.3 {use.module.section}"
+        for finding in _check(written.header, use.module.attributes, "", section, held):
+            if finding.attribute not in told:  # several modules may ask for one attribute
+                told.add(finding.attribute)
+                yield finding
+    yield from _check_enumerated(written, iod)
+
+
+def _bulk_keywords(written: Written) -> frozenset[str]:
+    """The bulk element is not in the header; it is there all the same, where it has a value."""
+    names = {0x7FE00010: "PixelData", 0x00420011: "EncapsulatedDocument"}
+    return frozenset({names.get(written.bulk.tag, "")} if written.bulk is not None and written.bulk.length else ())
+
+
+def _in_force(header: Dataset, iod: IOD) -> Iterator[ModuleUse]:
+    """The modules that the data set is held to."""
+    shared = Counter(attribute.keyword for use in iod.uses for attribute in use.module.attributes)
+    for use in iod.uses:
+        own = (attribute.keyword for attribute in use.module.attributes if shared[attribute.keyword] == 1)
+        if (
+            use.usage == "M"
+            or (use.required is not None and use.required(header))
+            or any(keyword in header for keyword in own)
+        ):
+            yield use
+
+
+def _check(
+    dataset: Dataset, attributes: Iterable[Attribute], path: str, section: str, held: frozenset[str] = frozenset()
+) -> Iterator[Finding]:
+    for attribute in attributes:
+        name = path + attribute.keyword
+        present = attribute.keyword in dataset
+        empty = present and dataset[attribute.keyword].is_empty
+        if attribute.keyword in held:
+            continue
+        required = attribute.required is not None and attribute.required(dataset)
+        if not present and (attribute.type in ("1", "2") or required):
+            yield Finding(name, f"is missing (type {attribute.type})", section)
+        elif empty and attribute.type in ("1", "1C"):
+            yield Finding(name, f"has no value (type {attribute.type})", section)
+        elif attribute.items and present:
+            for number, item in enumerate(dataset[attribute.keyword].value or (), start=1):
+                yield from _check(item, attribute.items, f"{name}[{number}].", section)
+
+
+def _check_enumerated(written: Written, iod: IOD) -> Iterator[Finding]:
+    for keyword, allowed in (ENUMERATED | dict(iod.enumerated)).items():
+        value = written.header.get(keyword)
+        if value is not None and str(value) and str(value) not in allowed:
+            yield Finding(keyword, "has none of its enumerated values", f"PS3.3 {iod.section}")
+    image_type = written.header.get("ImageType")
+    if image_type and (
+        isinstance(image_type, str)
+        or image_type[0] not in ("ORIGINAL", "DERIVED")
+        or image_type[1] not in ("PRIMARY", "SECONDARY")
+    ):
+        yield Finding("ImageType", "does not begin with its two enumerated values", "PS3.3 C.7.6.1.1.2")

@@ -1,0 +1,91 @@
+"""Coded values: whole items (PS3.3 8.8) from the context groups that PS3.16 demands; references and what they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from media2dicom.validation.findings import Finding
+from media2dicom.validation.iods import IOD
+from media2dicom.validation.written import Written, item_paths
+
+Group = frozenset[tuple[str, str]]  # code value, coding scheme designator
+
+
+def _group(number: int) -> Group:
+    concepts = getattr(codes, f"cid{number}").concepts.values()
+    return frozenset((str(code.value), str(code.scheme_designator)) for code in concepts)
+
+
+SOURCE_DOCUMENT_PURPOSES: Final = _group(7060)
+SOURCE_INSTANCE_PURPOSES: Final = _group(7013)
+SOURCE_IMAGE_PURPOSES: Final = _group(7202)
+REFERENCED_IMAGE_PURPOSES: Final = _group(7201)
+UNITS: Final = _group(7063)
+USAGES: Final = _group(7064)
+# CID 7061; pydicom's has a code of CID 7060 among them.
+MODEL_TITLES: Final = _group(7061) - SOURCE_DOCUMENT_PURPOSES
+
+_PURPOSES: Final = {
+    "SourceImageSequence": (SOURCE_IMAGE_PURPOSES, "PS3.16 CID 7202"),
+    "ReferencedImageSequence": (REFERENCED_IMAGE_PURPOSES, "PS3.16 CID 7201"),
+}
+_ONE_ITEM: Final = frozenset(
+    {"MeasurementUnitsCodeSequence", "ModelUsageCodeSequence", "ConceptNameCodeSequence", "IconImageSequence"}
+)
+
+
+def is_model(iod: IOD) -> bool:
+    return "Manufacturing 3D Model" in {use.module.name for use in iod.uses}
+
+
+def check_codes(written: Written, iod: IOD) -> Iterator[Finding]:
+    """Code items of the whole data set, and the context groups of this object."""
+    yield from _check_items(written.header, "")
+    for keyword in _ONE_ITEM:
+        if len(written.header.get(keyword) or ()) > 1:
+            yield Finding(keyword, "has more than one item", "PS3.3 C.24.2, C.35.1")
+    if is_model(iod):
+        for keyword, group, number in (
+            ("MeasurementUnitsCodeSequence", UNITS, 7063),
+            ("ModelUsageCodeSequence", USAGES, 7064),
+            ("ConceptNameCodeSequence", MODEL_TITLES, 7061),
+        ):
+            yield from _outside(written.header, keyword, group, f"PS3.16 CID {number}")
+    purposes = dict(_PURPOSES)
+    of_document = "EncapsulatedDocument" in {a.keyword for use in iod.uses for a in use.module.attributes}
+    purposes["SourceInstanceSequence"] = (
+        (SOURCE_DOCUMENT_PURPOSES, "PS3.16 CID 7060") if of_document else (SOURCE_INSTANCE_PURPOSES, "PS3.16 CID 7013")
+    )
+    for keyword, (group, rule) in purposes.items():
+        for path, item in item_paths(written.header, keyword):
+            for finding in _outside(item, "PurposeOfReferenceCodeSequence", group, rule):
+                yield Finding(f"{path}.{finding.attribute}", finding.text, finding.rule)
+
+
+def _outside(dataset: Dataset, keyword: str, group: Group, rule: str) -> Iterator[Finding]:
+    for path, item in item_paths(dataset, keyword):
+        if (str(item.get("CodeValue", "")), str(item.get("CodingSchemeDesignator", ""))) not in group:
+            yield Finding(path, "has a code outside its context group", rule)
+
+
+def _check_items(dataset: Dataset, path: str) -> Iterator[Finding]:
+    for element in dataset:
+        if element.VR != "SQ":
+            continue
+        for number, item in enumerate(element.value or (), start=1):
+            name = f"{path}{element.keyword or element.tag}[{number}]"
+            if not len(item):
+                yield Finding(name, "is empty", "PS3.5 7.5")
+            elif element.keyword.endswith("CodeSequence") and not _is_whole(item):
+                yield Finding(name, "is no whole code", "PS3.3 8.8")
+            yield from _check_items(item, f"{name}.")
+
+
+def _is_whole(item: Dataset) -> bool:
+    by_value = bool(item.get("CodeValue")) or bool(item.get("LongCodeValue"))
+    named = bool(item.get("CodingSchemeDesignator")) if by_value else bool(item.get("URNCodeValue"))
+    return named and bool(item.get("CodeMeaning"))
