@@ -148,3 +148,16 @@ def encapsulated_bulk(spool: BinaryIO, lengths: list[int]) -> Bulk:
         target.write(struct.pack("<HHL", 0xFFFE, 0xE0DD, 0))
 
     return Bulk(PIXEL_DATA, "OB", UNDEFINED_LENGTH, write)
+
+
+def stream_bulk(source: Path, length: int) -> Bulk:
+    """A video stream as encapsulated pixel data (PS3.5 8.2.5 to 8.2.11): empty Basic Offset Table, one fragment."""
+    padding = length % 2
+
+    def write(target: BinaryIO) -> None:
+        target.write(struct.pack("<HHLHHL", 0xFFFE, 0xE000, 0, 0xFFFE, 0xE000, length + padding))
+        with source.open("rb") as file:
+            copy_bytes(file, target, length)
+        target.write(b"\x00" * padding + struct.pack("<HHL", 0xFFFE, 0xE0DD, 0))
+
+    return Bulk(PIXEL_DATA, "OB", UNDEFINED_LENGTH, write)

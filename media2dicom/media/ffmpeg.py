@@ -1,7 +1,8 @@
-"""ffmpeg as a killable child process. What is asked of it, and what its answers mean, is for video.py."""
+"""ffmpeg as a killable child process. What is asked of it, and what its answers mean, is its callers'."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,13 +13,15 @@ from typing import IO, Final
 
 import imageio_ffmpeg
 
-from media2dicom.errors import MediaDamaged, ProgramFailed
+from media2dicom.errors import CacheFailed, MediaDamaged, Media2DicomError, ProgramFailed
+from media2dicom.media.containers import Container
 
-# Hostile input: the demuxer is forced, so that a playlist named .mp4 opens no other file; only local files and
-# pipes may be opened at all; any fault that ffmpeg notices ends it with an error instead of a gap.
-_SAFE_INPUT: Final = ("-protocol_whitelist", "file,pipe", "-err_detect", "explode", "-f", "mov")
+# Hostile input: the demuxer is forced (Container.demuxer), so that a playlist named .mp4 opens no other file; only
+# local files and pipes may be opened at all; any fault that ffmpeg notices ends it with an error instead of a gap.
+_SAFE_INPUT: Final = ("-protocol_whitelist", "file,pipe", "-err_detect", "explode")
 # The frames in flight, and with them the memory, would grow with the cores of the machine.
 _DECODER_THREADS: Final = 4
+_DISK_FULL: Final = "No space left on device"
 _SEVERE: Final = ("[error]", "[fatal]", "[panic]")
 
 
@@ -28,6 +31,8 @@ class Ffmpeg:
 
     process: subprocess.Popen[bytes]
     complaints: list[str] = field(default_factory=list)
+    feeder: threading.Thread | None = None
+    fault: Media2DicomError | None = None  # of what it was fed
     log_understood: bool = True
     log_ended: threading.Event = field(default_factory=threading.Event)
 
@@ -40,18 +45,25 @@ class Ffmpeg:
         """Wait for the end. Raises MediaDamaged when ffmpeg found a fault, ProgramFailed when it was killed."""
         returncode = self.process.wait()
         self.log_ended.wait()
+        if self.feeder is not None:
+            self.feeder.join()
+        if self.fault is not None:
+            raise self.fault
         if not self.log_understood:
             raise ProgramFailed("ffmpeg's log cannot be understood.", next_step="Save the video anew, then retry.")
         if returncode < 0:
             raise ProgramFailed(f"ffmpeg was ended by signal {-returncode}.")
         if returncode > 0:  # with -xerror; lines of the log alone are no fault, decoders grumble at sound files
             reason = self.complaints[0] if self.complaints else f"ffmpeg ended with code {returncode}"
+            if any(_DISK_FULL in complaint for complaint in self.complaints):
+                raise CacheFailed("The video could not be written: the disk is full.")
             raise MediaDamaged(f"The video is damaged: {reason}.")
 
 
 @contextmanager
 def running_ffmpeg(
     path: Path,
+    container: Container,
     output: Sequence[str],
     *,
     on_line: Callable[[str], None],
@@ -66,9 +78,11 @@ def running_ffmpeg(
     that a full log never blocks. Whatever happens, the process is gone when the context is left. The log may hold
     what the file says of its patient (title, comment): it is read, never kept nor logged.
     """
-    command = [_executable(), "-nostdin", "-hide_banner", "-loglevel", "level+info", "-nostats", "-xerror"]
-    command += ["-threads", str(_DECODER_THREADS), "-max_pixels", str(max_pixels), *_SAFE_INPUT, *input_options]
-    command += ["-i", f"file:{path.absolute()}"]
+    command = [_executable(), "-nostdin", "-hide_banner", "-loglevel", "level+info", "-nostats", "-xerror", "-y"]
+    command += ["-threads", str(_DECODER_THREADS), "-max_pixels", str(max_pixels), *_SAFE_INPUT]
+    command += [*container.input_options, *input_options, "-f", container.demuxer]
+    fed, feeding = os.pipe() if container.feed else (None, None)
+    command += ["-i", f"file:{path.absolute()}" if fed is None else f"pipe:{fed}"]
     if filter_script is not None:
         command += ["-/filter:v", "pipe:0"]  # the script has no limit of length there, an argument has
     process = subprocess.Popen(
@@ -76,18 +90,25 @@ def running_ffmpeg(
         stdin=subprocess.DEVNULL if filter_script is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        pass_fds=[] if fed is None else [fed],
     )
     ffmpeg = Ffmpeg(process)
     drain = threading.Thread(target=_drain, args=(ffmpeg, on_line, on_end), name="ffmpeg-log", daemon=True)
     drain.start()
+    if fed is not None and feeding is not None:
+        os.close(fed)
+        ffmpeg.feeder = threading.Thread(target=_feed, args=(ffmpeg, container, path, feeding), daemon=True)
+        ffmpeg.feeder.start()
     try:
         if filter_script is not None:
-            _feed(process, filter_script)
+            _tell(process, filter_script)
         yield ffmpeg
     finally:
         process.kill()
         process.wait()
         drain.join()
+        if ffmpeg.feeder is not None:
+            ffmpeg.feeder.join()
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
@@ -100,13 +121,28 @@ def _executable() -> str:
         raise ProgramFailed("ffmpeg was not found.", next_step="Install imageio-ffmpeg again.") from None
 
 
-def _feed(process: subprocess.Popen[bytes], filter_script: str) -> None:
+def _tell(process: subprocess.Popen[bytes], filter_script: str) -> None:
     assert process.stdin is not None
     try:
         with process.stdin:
             process.stdin.write(filter_script.encode("ascii"))
     except BrokenPipeError:
         pass  # ffmpeg gave up before it read the script: its log says why
+
+
+def _feed(ffmpeg: Ffmpeg, container: Container, path: Path, feeding: int) -> None:
+    assert container.feed is not None
+    try:
+        with open(feeding, "wb") as target:  # noqa: PTH123 - a file descriptor
+            container.feed(path, target)
+    except BrokenPipeError:
+        pass  # ffmpeg has all it wants, or gave up: its log says why
+    except Media2DicomError as error:
+        ffmpeg.fault = error
+        ffmpeg.process.kill()
+    except OSError as error:
+        ffmpeg.fault = MediaDamaged(f"The video cannot be read: {error.strerror}.")
+        ffmpeg.process.kill()
 
 
 def _drain(ffmpeg: Ffmpeg, on_line: Callable[[str], None], on_end: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from media2dicom.errors import MediaDamaged
+from media2dicom.errors import MediaDamaged, MediaUnsupported
 
 _CONTAINERS: Final = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
 _ESSENTIAL: Final = frozenset({b"moov", b"mdat", b"moof"})
@@ -24,6 +24,14 @@ class Box:
 class MovieBoxes:
     video_sample_counts: tuple[int, ...]  # one per video track, 0 where the samples are in fragments
     fragmented: bool
+
+
+def video_sample_counts(path: Path) -> tuple[int, ...]:
+    """The frames of each video track; () where they are in fragments. Raises MediaDamaged, MediaUnsupported."""
+    boxes = read_movie_boxes(path)
+    if not boxes.video_sample_counts:
+        raise MediaUnsupported("The file holds no video stream.")
+    return () if boxes.fragmented else boxes.video_sample_counts
 
 
 def read_movie_boxes(path: Path) -> MovieBoxes:

@@ -16,6 +16,10 @@ from fractions import Fraction
 from typing import Final
 
 DEFAULT_FRAME_INTERVAL_S: Final = 1.0  # when a row gives no frame_interval_s
+_USUAL_RATES: Final = tuple(
+    Fraction(rate)
+    for rate in ("24000/1001", 24, 25, "30000/1001", 30, 48, 50, "60000/1001", 60, 10, 12, 15, 20, 100, 120)
+)
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,31 @@ class Timeline:
         """The time of a frame from the clip's first one, rounded to microseconds."""
         return round((tick - self.ticks[0]) * self.time_base * 1_000_000) / 1000
 
+    def evened_ms(self, times_ms: tuple[float, ...]) -> tuple[float, ...]:
+        """Times that a constant rate explains but for rounding to ticks (1 ms in Matroska) as that rate has them."""
+        return evened(times_ms, float(self.time_base * 1000))
+
 
 def decimal_fraction(seconds: float) -> Fraction:
     """The number as it was written: 0.7 is 7/10, not the binary number next to it."""
     return Fraction(repr(float(seconds)))
+
+
+def evened(times_ms: tuple[float, ...], tolerance_ms: float) -> tuple[float, ...]:
+    """The times at a constant rate, when each lies within the tolerance of it; else as they are."""
+    steps = len(times_ms) - 1
+    if steps < 1:
+        return times_ms
+    periods = [float(1000 / rate) for rate in _USUAL_RATES] + [(times_ms[-1] - times_ms[0]) / steps]
+
+    def error(period: float) -> float:
+        return max(abs(time_ms - times_ms[0] - k * period) for k, time_ms in enumerate(times_ms))
+
+    near = [period for period in periods if abs(times_ms[0] + steps * period - times_ms[-1]) <= tolerance_ms]
+    best = min(near, key=error)
+    if error(best) > tolerance_ms:
+        return times_ms
+    return tuple(round(times_ms[0] + k * best, 3) for k in range(steps + 1))
 
 
 def sampled_ticks(timeline: Timeline, interval_s: float, start_s: float, end_s: float | None) -> Iterator[int]:

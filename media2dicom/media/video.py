@@ -1,9 +1,10 @@
-"""Videos: MP4 and MOV files in, the sampled frames out as RGB Pictures with their exact times.
+"""Videos in, the sampled frames out as RGB Pictures with their exact times, or the whole clip as one stream.
 
-Two passes of ffmpeg: one lists the presentation times of all packets without decoding (plan and open), one decodes
+Two passes of ffmpeg: one lists the presentation times of all packets without decoding (listing.py), one decodes
 and hands over exactly the chosen frames through a pipe. Which frames are chosen is sampling.py's rule. Colours are
 converted by the matrix and range that the stream declares; without a declaration BT.709 from 720 lines on, BT.601
 below. Rotation metadata is applied; audio and data streams are passed over. Encoding is for media2dicom.dicom.
+The whole clip (video_mode native and transcode) is clip.py's.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ import re
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
@@ -22,64 +22,42 @@ import numpy as np
 from pydicom.uid import ExplicitVRLittleEndian
 
 from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported, OptionRefused
+from media2dicom.media import clip as whole_clip
+from media2dicom.media.containers import Container, container_of
 from media2dicom.media.ffmpeg import running_ffmpeg
-from media2dicom.media.mp4 import MovieBoxes, read_movie_boxes
-from media2dicom.media.payload import DATASET_BYTES, MAX_SIDE, LossyHistory, MediaPlan, Payload, Picture, Pictures
+from media2dicom.media.listing import METHODS, list_video
+from media2dicom.media.payload import DATASET_BYTES, LossyHistory, MediaPlan, Payload, Picture, Pictures
 from media2dicom.media.sampling import DEFAULT_FRAME_INTERVAL_S, Timeline, sampled_ticks
 from media2dicom.model import Options, VideoMode
 from media2dicom.settings import Settings
 
 JPEG_RATIO: Final = 8.0  # what JPEG at the project's quality makes of video frames, about
-# Defined terms of PS3.3 C.7.6.1.1.5.2; MPEG-4 Part 2 has none there and follows their form.
-_METHODS: Final = {
-    "h264": "ISO_14496_10",
-    "hevc": "ISO_23008_2",
-    "mpeg4": "ISO_14496_2",
-    "mpeg2video": "ISO_13818_2",
-    "mjpeg": "ISO_10918_1",
-}
-_DISCARD: Final = 0x4  # a packet that is decoded but not displayed (before the start of an edit list)
 _MATRICES: Final = ("bt709", "bt470bg", "smpte170m", "bt2020", "smpte240m", "fcc", "ycgco", "gbr", "ictcp")
 _HIGH_DYNAMIC_RANGE: Final = ("smpte2084", "arib-std-b67")
 # Without these flags the colours are 1 to 3 levels too dark (measured), and chroma is not interpolated.
 _EXACT: Final = "flags=bicubic+accurate_rnd+full_chroma_int"
 _SHOWN: Final = re.compile(r"\bpts: *(-?\d+) .*\bsar:(\d+)/(\d+) s:(\d+)x(\d+)\b")
-_ROTATION: Final = re.compile(r"rotation of (-?[\d.]+) degrees")
-
-
-@dataclass
-class _Listing:
-    """What demuxing alone tells of a clip's video stream."""
-
-    codec: str = ""
-    rows: int = 0  # as coded, before rotation
-    columns: int = 0
-    square_pixels: bool = True
-    time_base: Fraction = Fraction(0)
-    displayed: array[int] = field(default_factory=lambda: array("q"))  # ticks
-    end: int = 0
-    packets: int = 0
-    compressed_bytes: int = 0
-    stream_line: str = ""  # how ffmpeg describes the stream: pixel format, range and matrix
-    quarter_turn: bool = False
+_WHOLE: Final = (VideoMode.NATIVE, VideoMode.TRANSCODE)
 
 
 @dataclass(frozen=True)
 class _Clip:
     """A clip's stream, and the frames of it that a row wants."""
 
-    codec: str
+    container: Container
     rows: int  # upright
     columns: int
     timeline: Timeline
     chosen: Sequence[int]  # ticks
-    lossy: LossyHistory
+    lossy: LossyHistory | None  # None: coded without loss
     unspecified_matrix: str | None  # what to assume, where the stream does not say
     warnings: tuple[str, ...]
 
 
 def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
     """Demuxes only. Raises MediaDamaged, MediaUnsupported, MediaTooLarge, OptionRefused."""
+    if options.video_mode in _WHOLE:
+        return whole_clip.plan(path, options, limits)
     clip = _clip(path, options, limits)
     frames = len(clip.chosen)
     raw_bytes = clip.rows * clip.columns * 3
@@ -104,34 +82,33 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
 
     Iterating raises MediaDamaged where the stream is damaged, MediaUnsupported where the size changes.
     """
+    if options.video_mode in _WHOLE:
+        return whole_clip.open_payload(path, options, limits, work_folder)
     clip = _clip(path, options, limits)
+    cine = options.video_mode is VideoMode.CINE
+    times_ms = tuple(clip.timeline.time_ms(tick) for tick in clip.chosen)
     return Pictures(
         count=len(clip.chosen),
-        times_ms=tuple(clip.timeline.time_ms(tick) for tick in clip.chosen),
+        times_ms=clip.timeline.evened_ms(times_ms) if cine else times_ms,
         opener=_decoded(path, clip, limits.max_pixels),
-        cine=options.video_mode is VideoMode.CINE,
+        cine=cine,
     )
 
 
-# --- the first pass: which frames are there -----------------------------------------------------------------------
+# --- which frames are there ---------------------------------------------------------------------------------------
 
 
 def _clip(path: Path, options: Options, limits: Settings) -> _Clip:
-    boxes = read_movie_boxes(path)
-    if not boxes.video_sample_counts:
-        raise MediaUnsupported("The file holds no video stream.")
-    listing = _listed(path, limits)
-    _check_complete(path, listing, boxes, limits)
-    ticks = array("q", sorted(listing.displayed))
-    timeline = Timeline(listing.time_base, ticks, max(listing.end, ticks[-1] + 1))
+    container = container_of(path)
+    listing = list_video(path, container, limits)
+    timeline = listing.timeline
     chosen, capped = _chosen(timeline, options, limits)
     rows, columns = listing.rows, listing.columns
-    if rows * columns > limits.max_pixels or max(rows, columns) > MAX_SIDE:
-        raise MediaTooLarge(f"The video has {columns:,} x {rows:,} pixels.", next_step="Export it in a smaller size.")
     specified = any(matrix in listing.stream_line for matrix in _MATRICES)
+    method = METHODS[listing.codec]
     warnings = [
         *(["max_frames leaves out frames at the end of the clip."] if capped else []),
-        *([] if listing.square_pixels else ["The video's pixels are not square."]),
+        *([] if listing.sample_aspect_ratio == 1 else ["The video's pixels are not square."]),
         *(
             ["The video has a high dynamic range: its colours look flat."]
             if any(transfer in listing.stream_line for transfer in _HIGH_DYNAMIC_RANGE)
@@ -139,94 +116,15 @@ def _clip(path: Path, options: Options, limits: Settings) -> _Clip:
         ),
     ]
     return _Clip(
-        codec=listing.codec,
+        container=container,
         rows=columns if listing.quarter_turn else rows,
         columns=rows if listing.quarter_turn else columns,
         timeline=timeline,
         chosen=chosen,
-        lossy=LossyHistory(rows * columns * 3 * listing.packets / listing.compressed_bytes, _METHODS[listing.codec]),
+        lossy=LossyHistory(listing.ratio, method) if method else None,
         unspecified_matrix=None if specified else ("bt709" if rows >= 720 else "bt601"),
         warnings=tuple(warnings),
     )
-
-
-def _listed(path: Path, limits: Settings, *input_options: str) -> _Listing:
-    """Every packet of the first video stream that is no cover picture, by demuxing only."""
-    listing = _Listing()
-
-    def on_line(line: str) -> None:
-        if "Stream #0:" in line and ": Video:" in line:
-            listing.stream_line = line  # the last such line is the output's, which is ours alone
-        elif turned := _ROTATION.search(line):
-            listing.quarter_turn = round(float(turned[1])) % 180 == 90
-
-    output = ["-map", "0:V:0", "-c", "copy", "-copyinkf", "-copyts", "-avoid_negative_ts", "disabled"]
-    with running_ffmpeg(
-        path,
-        [*output, "-f", "framecrc", "pipe:1"],
-        on_line=on_line,
-        max_pixels=limits.max_pixels,
-        input_options=input_options,
-    ) as ffmpeg:
-        limit_s = Fraction(limits.max_video_hours) * 3600
-        for raw in ffmpeg.stdout:
-            line = raw.decode("ascii", "replace")
-            if line.startswith("#"):
-                _take_header(listing, line)
-            else:
-                _take_packet(listing, line)
-                if listing.displayed and (listing.end - listing.displayed[0]) * listing.time_base > limit_s:
-                    raise MediaTooLarge(
-                        f"The video is longer than {limits.max_video_hours:g} hours.",
-                        next_step="Cut it into parts, or raise max_video_hours.",
-                    )
-        ffmpeg.finish()
-    if not listing.displayed or not listing.compressed_bytes or not listing.time_base:
-        raise MediaDamaged("The video has no frames.")
-    if listing.codec not in _METHODS:
-        raise MediaUnsupported(
-            f"The video is coded as {listing.codec or 'something unknown'}.",
-            next_step="Save it as MP4 with H.264.",
-        )
-    return listing
-
-
-def _take_header(listing: _Listing, line: str) -> None:
-    key, _, value = line[1:].partition(":")
-    value = value.strip()
-    match key.split()[0]:
-        case "tb":
-            listing.time_base = Fraction(value)
-        case "codec_id":
-            listing.codec = value
-        case "dimensions":
-            columns, _, rows = value.partition("x")
-            listing.columns, listing.rows = int(columns), int(rows)
-        case "sar":
-            listing.square_pixels = value in ("0/1", "1/1")
-
-
-def _take_packet(listing: _Listing, line: str) -> None:
-    """stream, dts, pts, duration, size, checksum[, F=flags][, side data]"""
-    fields = [part.strip() for part in line.split(",")]
-    pts, duration, size_bytes = int(fields[2]), int(fields[3]), int(fields[4])
-    flags = int(fields[6][2:], 16) if len(fields) > 6 and fields[6].startswith("F=") else 0
-    listing.packets += 1
-    listing.compressed_bytes += size_bytes
-    if not flags & _DISCARD:
-        listing.displayed.append(pts)
-        listing.end = max(listing.end, pts + duration) if len(listing.displayed) > 1 else pts + duration
-
-
-def _check_complete(path: Path, listing: _Listing, boxes: MovieBoxes, limits: Settings) -> None:
-    """Fewer packets than the container's table has samples: an edit list may leave some out, damage must not."""
-    if boxes.fragmented or listing.packets in boxes.video_sample_counts:
-        return
-    everything = _listed(path, limits, "-ignore_editlist", "1").packets
-    if everything not in boxes.video_sample_counts:
-        raise MediaDamaged(
-            f"The video is damaged: {everything:,} of {max(boxes.video_sample_counts):,} frames can be read."
-        )
 
 
 def _chosen(timeline: Timeline, options: Options, limits: Settings) -> tuple[array[int], bool]:
@@ -251,7 +149,7 @@ def _chosen(timeline: Timeline, options: Options, limits: Settings) -> tuple[arr
     return chosen, False
 
 
-# --- the second pass: their pixels --------------------------------------------------------------------------------
+# --- their pixels -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -279,6 +177,7 @@ def _decoded(path: Path, clip: _Clip, max_pixels: int) -> Iterator[Iterator[Pict
     output += ["-enc_time_base", "demux"]  # in ticks of the nominal rate, frames close together would collide
     with running_ffmpeg(
         path,
+        clip.container,
         [*output, "-f", "rawvideo", "pipe:1"],
         on_line=on_line,
         on_end=lambda: shown.put(None),

@@ -1,0 +1,265 @@
+"""A whole video as one stream in an MP4 container: its own where DICOM holds it, or coded anew when a row asks for that.
+
+The own stream is copied bit by bit into a new MP4 file without sound, titles, comments, places or other metadata;
+supplemental enhancement information (H.264, H.265) and user data (MPEG-2), which are no part of the pictures and may
+hold any text, are taken out. Every frame of what comes out is decoded once: their number is counted, not believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from media2dicom.errors import MediaDamaged, MediaUnsupported, OptionRefused
+from media2dicom.media.containers import CONTAINERS, Container, container_of
+from media2dicom.media.ffmpeg import running_ffmpeg
+from media2dicom.media.kept_stream import ANOTHER_WAY, H264_LEVELS, KEPT_CODECS, H264Level, transfer_syntaxes
+from media2dicom.media.listing import METHODS, Listing, list_packets, list_video
+from media2dicom.media.parameter_sets import read_parameters
+from media2dicom.media.payload import DATASET_BYTES, Clip, LossyHistory, MediaPlan
+from media2dicom.model import Options, VideoMode
+from media2dicom.settings import Settings
+
+_MP4: Final = CONTAINERS[0]
+_WITHOUT_TEXTS: Final = {
+    "h264": "filter_units=remove_types=6",
+    "hevc": "filter_units=remove_types=39-40",
+    "mpeg2video": "filter_units=remove_types=178",
+}
+_CLEAN: Final = ("-map", "0:V:0", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact")
+_OUTPUT: Final = ("-flags:v", "+bitexact", "-movflags", "+faststart", "-f", "mp4")
+_FIRST_BYTES: Final = 1 << 20  # of the stream, with its parameters
+_LONGEST_VECTOR: Final = 65_000  # DS has a 16-bit length in Explicit VR (PS3.5 7.1.2)
+_FASTEST: Final = 60  # frames a second, of a clip that is coded anew at a constant rate
+_QUALITY: Final = ("-preset", "medium", "-crf", "18")  # as good as can be told by eye
+_THREADS: Final = "4"  # fixed: what comes out depends on it
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a clip goes into DICOM."""
+
+    container: Container
+    listing: Listing
+    times_ms: tuple[float, ...]
+    syntaxes: tuple[str, ...]  # that the stream may have, the usual one first
+    level: H264Level | None = None  # to be coded anew at; None: the own stream is kept
+    rows: int = 0  # upright
+    columns: int = 0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def rate(self) -> Fraction:
+        return _rate(self.times_ms)
+
+
+def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
+    """Demuxes only. Raises MediaDamaged, MediaUnsupported, MediaTooLarge, OptionRefused."""
+    way = _way(path, options, limits)
+    return MediaPlan(
+        kind="video",
+        instances=1,
+        frames=len(way.times_ms),
+        rows=way.rows,
+        columns=way.columns,
+        estimated_bytes=way.listing.compressed_bytes + DATASET_BYTES,
+        largest_instance_bytes=0 if way.level else way.listing.compressed_bytes,
+        warnings=way.warnings,
+        video_transfer_syntax=way.syntaxes[0],
+    )
+
+
+def open_payload(path: Path, options: Options, limits: Settings, work_folder: Path) -> Clip:
+    """The clip as one stream in `work_folder`. Raises as `plan` does, MediaDamaged for rot, CacheFailed."""
+    way = _way(path, options, limits)
+    out = work_folder / "clip.mp4"
+    if way.level is None:
+        output = ["-c", "copy", "-bsf:v", _WITHOUT_TEXTS[way.listing.codec]]
+    else:
+        output = _coding(way, way.level)
+    _write(path, way.container, [*_CLEAN, *output, *_OUTPUT, str(out)], limits)
+    made = list_packets(out, _MP4, limits)
+    frames = _decoded_frames(out, limits)
+    if frames != len(made.displayed) or (way.level is None and frames != len(way.times_ms)):
+        raise MediaDamaged(f"The video is damaged: {frames:,} of {len(way.times_ms):,} frames can be decoded.")
+    times_ms = way.times_ms if way.level is None else _times_ms(made)
+    method = METHODS[way.listing.codec]
+    history = [LossyHistory(way.listing.ratio, method)] if method else []
+    if way.level is not None:
+        history.append(LossyHistory(made.ratio, "ISO_14496_10"))
+    aspect = way.listing.sample_aspect_ratio if way.level is None else Fraction(1)
+    return Clip(
+        path=out,
+        size_bytes=out.stat().st_size,
+        transfer_syntaxes=way.syntaxes,
+        rows=made.rows,
+        columns=made.columns,
+        times_ms=times_ms,
+        lossy=tuple(history),
+        pixel_aspect_ratio=None if aspect == 1 else (aspect.denominator, aspect.numerator),
+    )
+
+
+# --- which way ----------------------------------------------------------------------------------------------------
+
+
+def _way(path: Path, options: Options, limits: Settings) -> _Way:
+    if any((options.frame_interval_s, options.start_s, options.end_s, options.max_frames)):
+        raise OptionRefused(
+            "video_mode native and transcode file the whole clip: no frames can be chosen from it.",
+            next_step="Clear frame_interval_s, start_s, end_s and max_frames, or choose video_mode frames or cine.",
+        )
+    container = container_of(path)
+    listing = list_video(path, container, limits)
+    times_ms = _times_ms(listing)
+    try:
+        syntaxes = _own_syntaxes(path, container, listing, times_ms, limits)
+        way = _Way(container, listing, times_ms, syntaxes, None, listing.rows, listing.columns)
+    except OptionRefused as refusal:
+        if options.video_mode is VideoMode.NATIVE:
+            raise
+        way = _anew(container, listing, times_ms, refusal.message)
+    wanted = options.transfer_syntax
+    if wanted is None:
+        return way
+    if wanted not in way.syntaxes:
+        raise OptionRefused(
+            f"The clip cannot be stored in transfer syntax {wanted}; it may have {', '.join(way.syntaxes)}.",
+            next_step="Clear the row's transfer_syntax.",
+        )
+    return _Way(**{**vars(way), "syntaxes": (wanted,)})
+
+
+def _own_syntaxes(
+    path: Path, container: Container, listing: Listing, times_ms: tuple[float, ...], limits: Settings
+) -> tuple[str, ...]:
+    """What the clip's own stream conforms to. Raises OptionRefused with the reason when it may not be kept."""
+    reason = None
+    if len(times_ms) == 1:
+        reason = "it is a single frame"
+    elif _uneven_characters(times_ms) > _LONGEST_VECTOR:
+        reason = "its unevenly spaced frames are more than DICOM can give the times of"
+    elif listing.codec not in KEPT_CODECS:
+        reason = f"it is coded as {listing.codec}"
+    elif listing.has_display_matrix:
+        reason = "the clip is to be rotated or mirrored, which DICOM cannot say"
+    elif listing.hidden:
+        reason = "the clip's edit list hides a part of it, which DICOM cannot say"
+    elif "yuvj" in listing.stream_line or "(pc" in listing.stream_line:
+        reason = "its colours have the full range, DICOM knows the partial one (YBR_PARTIAL_420)"
+    elif listing.codec != "mpeg2video" and listing.sample_aspect_ratio != 1:
+        reason = "its pixels are not square"
+    if reason is not None:
+        raise OptionRefused(f"The video's own stream cannot be kept: {reason}.", next_step=ANOTHER_WAY)
+    said = read_parameters(listing.codec, _first_bytes(path, container, listing.codec, limits))
+    if (said.rows, said.columns) != (listing.rows, listing.columns):
+        raise MediaDamaged("The video is damaged: container and stream tell different sizes.")
+    return transfer_syntaxes(listing.codec, said, _rate(times_ms))
+
+
+def _first_bytes(path: Path, container: Container, codec: str, limits: Settings) -> bytes:
+    """Of the elementary stream, with start codes."""
+    output = ["-map", "0:V:0", "-c", "copy", "-frames:v", "1", "-f", codec, "pipe:1"]
+    with running_ffmpeg(path, container, output, on_line=_unread, max_pixels=limits.max_pixels) as ffmpeg:
+        return ffmpeg.stdout.read(_FIRST_BYTES)
+
+
+def _unread(line: str) -> None:
+    """Complaints are kept by Ffmpeg; the rest of the log is not of interest."""
+
+
+# --- coding anew --------------------------------------------------------------------------------------------------
+
+
+def _anew(container: Container, listing: Listing, times_ms: tuple[float, ...], reason: str) -> _Way:
+    """High Profile at level 4.1, at 4.2 where size and rate are above it; smaller only where both are too low."""
+    rate = min(_rate(times_ms), Fraction(_FASTEST))
+    wide = listing.columns * listing.sample_aspect_ratio
+    rows, columns = (round(wide), listing.rows) if listing.quarter_turn else (listing.rows, round(wide))
+    shrunk, factor = (_even(rows), _even(columns)), Fraction(1)
+    while not any(level.holds(*shrunk, rate) for level in H264_LEVELS):
+        factor *= Fraction(99, 100)
+        shrunk = _even(rows * factor), _even(columns * factor)
+    level = next(level for level in H264_LEVELS if level.holds(*shrunk, rate))
+    smaller = "" if factor == 1 else f", scaled down to {shrunk[1]} x {shrunk[0]} pixels"
+    return _Way(
+        container,
+        listing,
+        times_ms,
+        (level.transfer_syntax_uid,),
+        level,
+        *shrunk,
+        (f"{reason} It is coded anew as H.264{smaller}.",),
+    )
+
+
+def _even(side: int | Fraction) -> int:
+    return max(2, round(side / 2) * 2)
+
+
+def _coding(way: _Way, level: H264Level) -> list[str]:
+    """Frames at a constant rate keep their number and times; else the frame on display is taken at the rate that is
+    usual in the clip."""
+    steps = [later - earlier for earlier, later in pairwise(way.times_ms)]
+    if _is_even(steps) and way.rate <= _FASTEST:
+        timing = ["-fps_mode", "passthrough"]
+    else:
+        rate = min(Fraction(1000 / median(steps)).limit_denominator(1001), way.rate, Fraction(_FASTEST))
+        timing = ["-fps_mode", "cfr", "-r", f"{rate.numerator}/{rate.denominator}"]
+    picture = f"scale={way.columns}:{way.rows}:flags=bicubic+accurate_rnd+full_chroma_int:out_range=tv"
+    coder = ["-c:v", "libx264", "-profile:v", "high", "-level:v", f"{level.level / 10:g}", "-threads", _THREADS]
+    bounds = ["-maxrate", "62500k", "-bufsize", "78125k"]  # of both levels (ISO/IEC 14496-10 Tables A-1, A-2)
+    texts = ["-bsf:v", _WITHOUT_TEXTS["h264"]]
+    return ["-vf", f"{picture},format=yuv420p,setsar=1", *timing, *coder, *_QUALITY, *bounds, *texts]
+
+
+# --- what came out ------------------------------------------------------------------------------------------------
+
+
+def _write(path: Path, container: Container, output: Sequence[str], limits: Settings) -> None:
+    with running_ffmpeg(path, container, output, on_line=_unread, max_pixels=limits.max_pixels) as ffmpeg:
+        ffmpeg.finish()
+
+
+def _decoded_frames(path: Path, limits: Settings) -> int:
+    """How many frames can be decoded, all of one size. Raises MediaDamaged, MediaUnsupported."""
+    output = ["-map", "0:V:0", "-noautoscale", "-fps_mode", "passthrough", "-enc_time_base", "demux"]
+    sizes: dict[int, int] = {}
+    with running_ffmpeg(
+        path, _MP4, [*output, "-f", "framecrc", "pipe:1"], on_line=_unread, max_pixels=limits.max_pixels
+    ) as ffmpeg:
+        for line in ffmpeg.stdout:
+            if not line.startswith(b"#"):
+                size_bytes = int(line.split(b",")[4])
+                sizes[size_bytes] = sizes.get(size_bytes, 0) + 1
+        ffmpeg.finish()
+    if len(sizes) > 1:
+        raise MediaUnsupported("The size of the video's frames changes within the clip.")
+    return sum(sizes.values())
+
+
+def _times_ms(listing: Listing) -> tuple[float, ...]:
+    timeline = listing.timeline
+    return timeline.evened_ms(tuple(timeline.time_ms(tick) for tick in timeline.ticks))
+
+
+def _is_even(steps: Sequence[float]) -> bool:
+    return not steps or max(steps) - min(steps) <= 0.0015  # times are rounded to microseconds
+
+
+def _uneven_characters(times_ms: tuple[float, ...]) -> int:
+    """The length of the Frame Time Vector, 0 where a Frame Time will do."""
+    steps = [later - earlier for earlier, later in pairwise(times_ms)]
+    return 0 if _is_even(steps) else sum(len(f"{step:.3f}") + 1 for step in steps)
+
+
+def _rate(times_ms: tuple[float, ...]) -> Fraction:
+    """Frames a second, on average."""
+    if len(times_ms) < 2:
+        return Fraction(1)
+    return Fraction((len(times_ms) - 1) * 1000 / (times_ms[-1] - times_ms[0])).limit_denominator(1001)
