@@ -8,6 +8,7 @@ import unicodedata
 from pydicom.dataset import Dataset
 
 from media2dicom.errors import IdentityMismatch
+from media2dicom.media.payload import NamedPatient
 from media2dicom.model import Row
 
 
@@ -50,6 +51,41 @@ def confirm_identity(row: Row, header: Dataset) -> None:
         wanted = folded_name(row.patient_name)
         if not wanted or all(folded_name(group) != wanted for group in groups):
             raise IdentityMismatch("patient_name is not the name that the PACS has for this study.")
+
+
+def confirm_named_patient(named: NamedPatient, row: Row, header: Dataset) -> list[str]:
+    """Raise IdentityMismatch when a document that names its own patient is plainly another's; return warnings.
+
+    One of its IDs has to be the row's or another ID of the patient in the PACS, and the birth date must not differ.
+    With IDs of other kinds only (a national number), name and birth date decide, as far as both sides know them.
+    """
+    other = "The document names another patient than the row's"
+    birth_date = str(header.get("PatientBirthDate") or "").replace(".", "").strip() or row.patient_birth_date
+    both_dates = bool(birth_date and named.birth_date)
+    if both_dates and named.birth_date != birth_date:
+        raise IdentityMismatch(f"{other}: the birth dates differ.")
+    if not named.ids:
+        return ["The document names no patient ID, so it was not confirmed that it is the row's patient's."]
+    known = {row.patient_id.strip(), str(header.get("PatientID") or "").strip()}
+    known |= {str(item.get("PatientID") or "").strip() for item in header.get("OtherPatientIDsSequence") or ()}
+    if any(value in known for _authority, value in named.ids):
+        return []
+    if _authority(header) in {authority for authority, _value in named.ids if authority}:
+        raise IdentityMismatch(f"{other}: the patient IDs differ.")
+    names = [row.patient_name or "", *str(header.get("PatientName") or "").split("=")]
+    ours = {folded_name(name) for name in names} - {()}
+    theirs = {folded_name(name) for name in named.names} - {()}
+    if not ours and not birth_date:  # nothing is known of the patient but the ID
+        return ["The document's patient ID is not the row's; it may be of another kind. This was not confirmed."]
+    if both_dates and ours & theirs:
+        return ["The document's patient ID is not the row's; name and birth date agree."]
+    raise IdentityMismatch(f"{other}: the patient IDs differ, and name and birth date do not both agree.")
+
+
+def _authority(header: Dataset) -> str:
+    """The OID of who issued the Patient ID; empty where the PACS does not say."""
+    items = header.get("IssuerOfPatientIDQualifiersSequence") or ()
+    return next((str(i.get("UniversalEntityID") or "") for i in items if i.get("UniversalEntityIDType") == "ISO"), "")
 
 
 _SPELLED_OUT = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i"})

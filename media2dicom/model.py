@@ -92,7 +92,7 @@ class Row:
     row_id: str
     media: str  # the cell's text
     media_path: Path | None  # resolved below a media root; None when it could not be
-    media_sha256: str | None
+    media_sha256: str | None  # of its content: media.content_sha256
     media_bytes: int | None
     study_instance_uid: str | None
     accession_number: str | None = field(repr=False)

@@ -15,7 +15,7 @@ from media2dicom.dicom.uids import sop_instance_uid
 from media2dicom.errors import CacheFailed, CellRefused, OptionRefused, SourceUnusable
 from media2dicom.manifest.columns import COLUMN, header_name
 from media2dicom.manifest.values import ValueRefused
-from media2dicom.media import media_sha256, media_type_of
+from media2dicom.media import content_sha256, media_type_of
 from media2dicom.model import Instance, Options, Row
 from media2dicom.preparing import Source, plan, prepare
 from media2dicom.steps.workbench import Workbench
@@ -65,7 +65,7 @@ def convert_file(
         row_id=media.name,
         media=media.name,
         media_path=media,
-        media_sha256=media_sha256(media),
+        media_sha256=content_sha256(media),
         media_bytes=media.stat().st_size,
         study_instance_uid=str(source.get("StudyInstanceUID", "")),
         accession_number=None,

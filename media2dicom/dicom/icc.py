@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+from functools import cache
+
+from PIL import ImageCms
+
 _HEADER_BYTES = 128
 _CLASS = slice(12, 16)
+_DATE = slice(24, 36)
 _COLOR_SPACE = slice(16, 20)
 _SIGNATURE = slice(36, 40)
 _PROFILE_ID = slice(84, 100)
@@ -31,3 +37,14 @@ def _tag_table(profile: bytes) -> set[bytes]:
     count = int.from_bytes(profile[_HEADER_BYTES : _HEADER_BYTES + 4], "big")
     start = _HEADER_BYTES + 4
     return {profile[at : at + 4] for at in range(start, min(start + 12 * count, len(profile)), 12)}
+
+
+@cache
+def srgb_input_profile() -> bytes:
+    """sRGB (IEC 61966-2-1) as a profile of class `scnr`; the same bytes each time."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[_DATE] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # else the moment of the call
+    input_profile = as_input_profile(bytes(profile))
+    if input_profile is None:
+        raise ValueError("the sRGB profile is no matrix profile")
+    return input_profile

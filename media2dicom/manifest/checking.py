@@ -194,7 +194,7 @@ def _build_row(line: Line, media: MediaFile | None) -> Row:
         row_id="",
         media=values["media"],
         media_path=media.path,
-        media_sha256=media.sha256,
+        media_sha256=media.content_sha256,
         media_bytes=media.size_bytes,
         study_instance_uid=values.get("study_instance_uid"),
         accession_number=values.get("accession_number"),

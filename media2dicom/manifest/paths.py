@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from media2dicom.errors import CellRefused, MediaDamaged, MediaMissing, MediaOutsideRoots
-from media2dicom.media import may_become_smaller
+from media2dicom.media import content_sha256, may_become_smaller
 from media2dicom.settings import UPLOAD_LIMIT_BYTES
 
 _ELSEWHERE: Final = re.compile(r"[A-Za-z]:|\\\\|//|[A-Za-z][A-Za-z0-9+.-]+://")  # drive letter, UNC, URL
@@ -27,6 +27,7 @@ class MediaFile:
     path: Path  # real path, inside a root
     size_bytes: int
     sha256: str | None  # None: not asked for, or over the upload limit
+    content_sha256: str | None  # with what belongs to it (media.content_sha256)
 
 
 class MediaFinder:
@@ -124,4 +125,5 @@ class MediaFinder:
                 raise MediaDamaged("the file is empty (0 bytes)")
             # What makes an instance over the limit for certain is refused anyway: its gigabytes are not read.
             wanted = self._hash_media and (size_bytes <= UPLOAD_LIMIT_BYTES or may_become_smaller(path))
-            return MediaFile(path, size_bytes, hashlib.file_digest(file, "sha256").hexdigest() if wanted else None)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest() if wanted else None
+        return MediaFile(path, size_bytes, sha256, content_sha256(path, sha256) if sha256 is not None else None)

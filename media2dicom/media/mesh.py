@@ -1,4 +1,4 @@
-"""3D models: STL files in, a complete binary STL file out.
+"""STL models: binary or text in, a complete binary STL file out.
 
 A binary file is its own payload, after every number in it was looked at; a text file is converted (text_stl.py).
 Nothing here holds a file in memory. Units are what the row says; an STL has none. No repair of geometry.
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from media2dicom.errors import MediaDamaged
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media import HEAD_BYTES, is_binary_stl
-from media2dicom.media.payload import DATASET_BYTES, MediaPlan, Model, Payload
-from media2dicom.media.text_stl import RECORD, convert
+from media2dicom.media.payload import DATASET_BYTES, STL, MediaPlan, Model, Payload
+from media2dicom.media.records import HEADER_BYTES, RECORD
+from media2dicom.media.text_stl import convert
 from media2dicom.model import Options, Units
 from media2dicom.settings import MEGABYTE, Settings
 
-_HEADER_BYTES: Final = 84
 _RECORDS_AT_A_TIME: Final = 160_000  # 8 MB
 _MEASURED_BYTES: Final = 64 * MEGABYTE  # up to here a plan looks at the size of a binary model
 _MM: Final = {Units.MM: 1.0, Units.CM: 10.0, Units.M: 1000.0, Units.UM: 0.001}
@@ -43,7 +43,7 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
     else:
         _check_text(head, size_bytes)
         certain, warnings = 0, ()
-        estimate = _HEADER_BYTES + RECORD.itemsize * _estimated_text_triangles(path, size_bytes)
+        estimate = HEADER_BYTES + RECORD.itemsize * _estimated_text_triangles(path, size_bytes)
     return MediaPlan(
         kind="mesh",
         instances=1,
@@ -53,6 +53,7 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
         estimated_bytes=estimate + DATASET_BYTES,
         largest_instance_bytes=certain,
         warnings=warnings,
+        mime_types=(STL,),
     )
 
 
@@ -71,7 +72,12 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
         return Model(path, size_bytes, triangles)
     _check_text(head, size_bytes)
     converted, triangles = convert(path, work_folder)
-    return Model(converted, _HEADER_BYTES + RECORD.itemsize * triangles, triangles)
+    return Model(converted, HEADER_BYTES + RECORD.itemsize * triangles, triangles)
+
+
+def triangles(path: Path) -> Iterator[NDArray[np.float32]]:
+    """The vertices (n, 3, 3) of a binary STL, some triangles at a time."""
+    return (records["vertices"] for records in _records(path))
 
 
 def _head(path: Path) -> bytes:
@@ -94,8 +100,8 @@ def _check_text(head: bytes, size_bytes: int) -> None:
     """Say what is wrong with a file that is no binary STL, unless it begins like a text one."""
     if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:5].lower() == b"solid" and b"\0" not in head:
         return
-    if len(head) >= _HEADER_BYTES and b"\0" in head:
-        expected = _HEADER_BYTES + RECORD.itemsize * int.from_bytes(head[80:84], "little")
+    if len(head) >= HEADER_BYTES and b"\0" in head:
+        expected = HEADER_BYTES + RECORD.itemsize * int.from_bytes(head[80:84], "little")
         raise MediaDamaged(
             f"The STL file has {size_bytes:,} bytes, but its count of triangles asks for {expected:,}: "
             "it is cut off, or the count is wrong."
@@ -106,7 +112,7 @@ def _check_text(head: bytes, size_bytes: int) -> None:
 def _records(path: Path) -> Iterator[NDArray[Any]]:
     """The triangles of a binary STL, some at a time. Read, not mapped: a file cut meanwhile must not kill us."""
     with path.open("rb") as file:
-        file.seek(_HEADER_BYTES)
+        file.seek(HEADER_BYTES)
         while chunk := file.read(_RECORDS_AT_A_TIME * RECORD.itemsize):
             if len(chunk) % RECORD.itemsize:
                 raise MediaDamaged("The STL file changed while it was read.")

@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from media2dicom.media.payload import STL, Model
+
 TRIANGLES: Final = 200_000  # as many are drawn at most
 _LAYERS: Final = 60  # so many times the picture is gone over at most: a hostile model may pile up large triangles
 _LEAST_FRAGMENTS: Final = 5_000_000
@@ -121,3 +123,11 @@ def _interpolated(
         inside = (u >= 0) & (v >= 0) & (w >= 0)  # never, where a triangle is seen edge-on: NaN
         near = u * depths[of, 0] + v * depths[of, 1] + w * depths[of, 2]
     return inside, near
+
+
+def preview(model: Model, size_px: int = 128) -> NDArray[np.uint8] | None:
+    """The picture of a model; None where there is nothing to be seen, or too much of it to be held."""
+    from media2dicom.media import mesh, obj
+
+    picture = render_mesh((mesh if model.mime_type == STL else obj).triangles(model.path), size_px)
+    return picture if picture.any() else None

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from media2dicom.errors import CacheFailed, MediaDamaged
 from media2dicom.limits import refuse_over_limit
+from media2dicom.media.records import RECORD, normals_of
 
-RECORD: Final = np.dtype([("normal", "<f4", (3,)), ("vertices", "<f4", (3, 3)), ("attribute", "<u2")])
 # No name from the text file: it may be the patient's. Must not begin with "solid".
 _HEADER: Final = b"Binary STL, converted from a text STL".ljust(80, b" ")
 _CHUNK_BYTES: Final = 2_000_000
@@ -141,7 +141,7 @@ def _parsed(text: bytes, before: int) -> NDArray[Any]:
         records["normal"][with_normal] = numbers[starts[with_normal, np.newaxis] + np.array([1, 2, 3])]
         unknown = ~with_normal | ~np.isfinite(records["normal"]).all(axis=1)
     if unknown.any():
-        records["normal"][unknown] = _normals(records["vertices"][unknown])
+        records["normal"][unknown] = normals_of(records["vertices"][unknown])
     return records
 
 
@@ -160,11 +160,3 @@ def _require(sound: NDArray[np.bool_], before: int) -> None:
     if not sound.all():
         facet = before + int(sound.argmin()) + 1
         raise MediaDamaged(f"Facet {facet:,} of the STL file is not one whole triangle.")
-
-
-def _normals(vertices: NDArray[np.float32]) -> NDArray[Any]:
-    """Unit normals of triangles (n, 3, 3) by the right-hand rule; zero where there is none."""
-    corners = vertices.astype(np.float64)
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.asarray(np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0))

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from media2dicom.dicom.uids import content_key
 from media2dicom.errors import CacheFailed, MediaChanged
 from media2dicom.ledger import LedgerRow
-from media2dicom.media import media_sha256
+from media2dicom.media import content_sha256
 from media2dicom.model import Batch, Outcome, SourceStudy, Status
 from media2dicom.preparing import Source, plan, prepare
 from media2dicom.steps.prepared import is_of, is_whole
@@ -56,7 +56,7 @@ def _prepare(bench: Workbench, run_id: str, row: LedgerRow, source: SourceStudy,
     planned = plan(asked, bench.settings)  # refuses a file over the upload limit, which is not read at all
     if asked.media_path is None or asked.media_sha256 is None:
         raise ValueError("an open row within the upload limit was read with its media")
-    if media_sha256(asked.media_path) != asked.media_sha256:
+    if content_sha256(asked.media_path) != asked.media_sha256:
         raise MediaChanged(f"{row.media} was altered after the manifest was read.")
     with bench.cache.work_folder() as work_folder:
         prepared = prepare(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from media2dicom.errors import Media2DicomError, MediaDamaged, MediaUnsupported
 from media2dicom.media import media_sha256, open_media, plan_media
 from media2dicom.media.payload import Model
-from media2dicom.media.text_stl import RECORD
+from media2dicom.media.records import RECORD
 from media2dicom.model import Options, Units
 from media2dicom.settings import Settings
 from tests.real_media import binary_stl, real_image, sphere, text_stl

@@ -46,7 +46,7 @@ def test_large_model_is_sampled_and_looks_as_the_whole_one(monkeypatch: pytest.M
     monkeypatch.setattr(preview, "TRIANGLES", 10_000)
     sampled = render_mesh(iter(np.array_split(triangles, 20)), 64).astype(float)
     assert np.abs(whole - sampled).mean() < 8
-    assert ((whole > 0) != (sampled > 0)).mean() < 0.01
+    assert ((whole > 0) != (sampled > 0)).mean() < 0.03
 
 
 @pytest.mark.parametrize(

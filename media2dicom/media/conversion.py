@@ -1,0 +1,187 @@
+"""PLY, OBJ, 3MF, OFF and GLB to binary STL with trimesh, in a process of its own with limits of memory and time.
+
+Whatever a hostile file does (archives and counts that unfold to gigabytes, loops of parts) ends that process, not
+ours; nothing outside of the file is opened. Geometry is not repaired: nothing is merged, filled or turned.
+
+A file that states its unit (3MF; GLB is always in metres) is scaled to the row's; of the others the row's unit
+is the file's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import IO, Any, Final
+
+from media2dicom.errors import (
+    CacheFailed,
+    MediaDamaged,
+    MediaTooLarge,
+    MediaUnsupported,
+    OptionRefused,
+    ProgramFailed,
+    Unforeseen,
+)
+from media2dicom.limits import refuse_over_limit
+from media2dicom.media import media_type_of
+from media2dicom.media.payload import DATASET_BYTES, STL, MediaPlan, Model, Payload
+from media2dicom.model import Options, Units
+from media2dicom.settings import MEGABYTE, Settings
+
+_PROCESS: Final = "media2dicom.media.trimesh_process"
+_PACKAGES: Final = Path(__file__).parents[2]
+_LARGEST_BYTES: Final = 500 * MEGABYTE  # of the file, and of what a 3MF unfolds to: trimesh holds it whole
+_MEMORY_BYTES: Final = 8_000_000_000  # address space of the converting process
+_SECONDS: Final = 600
+_METRES: Final = {Units.MM: 1e-3, Units.CM: 1e-2, Units.M: 1.0, Units.UM: 1e-6}
+_3MF_METRES: Final = {  # 3MF Core 3.4, ST_Unit
+    **{"micron": 1e-6, "millimeter": 1e-3, "centimeter": 1e-2, "meter": 1.0},
+    **{"inch": 0.0254, "foot": 0.3048},
+}
+_MODEL_PART: Final = re.compile(r".*\.model", re.IGNORECASE)
+_NOT_UTF_8: Final = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE)
+_CHUNK_BYTES: Final = 1 << 20
+
+
+def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
+    """Raises OptionRefused unless the row wants the conversion, MediaTooLarge, MediaDamaged, MediaUnsupported."""
+    name = media_type_of(path).name
+    if not options.convert_to_stl:
+        raise OptionRefused(
+            f"DICOM has no object for {name} models.", next_step="Set convert_to_stl to yes, or save the model as STL."
+        )
+    size_bytes = path.stat().st_size
+    if size_bytes > _LARGEST_BYTES:
+        raise _too_large(name)
+    if name == "3MF":
+        _check_archive(path)
+    return MediaPlan(
+        kind="mesh",
+        instances=1,
+        frames=0,
+        rows=None,
+        columns=None,
+        estimated_bytes=2 * size_bytes + DATASET_BYTES,
+        largest_instance_bytes=0,
+        mime_types=(STL,),
+    )
+
+
+def open_payload(path: Path, options: Options, limits: Settings, work_folder: Path) -> Payload:
+    """The model as a binary STL below work_folder, in the row's units.
+
+    Raises as `plan`, and CacheFailed, ProgramFailed.
+    """
+    plan(path, options, limits)
+    name = media_type_of(path).name
+    with tempfile.NamedTemporaryFile(dir=work_folder, suffix=".stl", delete=False) as output:
+        target = Path(output.name)
+    said = _converted(path, name, target, _scale(path, name, options.units))
+    if "refused" in said:
+        raise MediaDamaged(f"The {name} file {said['refused']}.")
+    size_bytes = target.stat().st_size
+    refuse_over_limit(size_bytes, "The model")
+    return Model(target, size_bytes, int(said["triangles"]))
+
+
+def _too_large(name: str) -> MediaTooLarge:
+    return MediaTooLarge(
+        f"The {name} model is too large to be converted (more than {_LARGEST_BYTES // MEGABYTE} MB).",
+        next_step="Export it as STL, or as a coarser mesh.",
+    )
+
+
+def _unfolding(name: str) -> MediaTooLarge:
+    return MediaTooLarge(
+        f"The {name} model asks for more memory or time than a conversion may have.",
+        next_step="Export it as STL, or as a coarser mesh.",
+    )
+
+
+def _converted(path: Path, name: str, target: Path, scale: float) -> dict[str, Any]:
+    """Run trimesh_process; what it says."""
+    command = [sys.executable, "-P", "-m", _PROCESS, name.lower(), str(path), str(target), repr(scale)]
+    # One thread: each thread of the numeric libraries takes address space of its own.
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(_PACKAGES)}
+    try:
+        done = subprocess.run(
+            [*command, str(_MEMORY_BYTES), str(_SECONDS)],
+            env=environment,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        raise _unfolding(name) from None
+    except OSError as error:
+        raise ProgramFailed(f"The model cannot be converted: {error.strerror}.") from None
+    if done.returncode == -signal.SIGKILL:  # by the system, when memory is short
+        raise ProgramFailed("The process that converts the model was ended from outside.")
+    if done.returncode < 0:
+        raise _unfolding(name)
+    if done.returncode:
+        raise Unforeseen("The process that converts the model did not start.")
+    said: dict[str, Any] = json.loads(done.stdout)
+    if "memory" in said:
+        raise _unfolding(name)
+    if "disk" in said:
+        raise CacheFailed(f"The converted model cannot be written: {said['disk']}.")
+    return said
+
+
+# --- 3MF: an archive of XML -------------------------------------------------------------------------------------
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse what is no sound archive, unfolds to very much, or declares entities. Raises RowRefused errors."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+            if sum(part.file_size for part in parts) > _LARGEST_BYTES:
+                raise _too_large("3MF")
+            models = [part for part in parts if _MODEL_PART.fullmatch(part.filename)]
+            if not any("3d/3dmodel.model" in part.filename.lower() for part in models):
+                raise MediaDamaged("The 3MF file holds no model.")
+            for part in models:
+                with archive.open(part) as file:
+                    _check_xml(file)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError):  # damaged, or encrypted
+        raise MediaDamaged("The 3MF file is damaged, or protected by a password.") from None
+
+
+def _check_xml(file: IO[bytes]) -> None:
+    """XML of 3MF is UTF-8 without document type (3MF Core 2.3); read to its end, so that its checksum is checked."""
+    head = file.read(_CHUNK_BYTES)
+    rest = b""
+    if b"\0" in head or _NOT_UTF_8.search(head[:200]):
+        raise MediaUnsupported("The XML of the 3MF file is not in UTF-8.")
+    while head:
+        if b"<!DOCTYPE" in rest + head or b"<!ENTITY" in rest + head:
+            raise MediaUnsupported("The XML of the 3MF file declares a document type or entities.")
+        rest, head = head[-16:], file.read(_CHUNK_BYTES)
+
+
+def _scale(path: Path, name: str, units: Units) -> float:
+    """What coordinates are multiplied by: from the file's own unit, where it has one, to the row's."""
+    if name == "GLB":  # glTF 2.0, 3.4
+        return 1.0 / _METRES[units]
+    if name != "3MF":
+        return 1.0
+    with zipfile.ZipFile(path) as archive:
+        part = next(one for one in archive.namelist() if "3d/3dmodel.model" in one.lower())
+        with archive.open(part) as file:
+            head = file.read(_CHUNK_BYTES)
+    element = re.search(rb"<(?:\w+:)?model\b[^>]*>", head)
+    stated = re.search(rb"""\sunit\s*=\s*["']([^"']*)["']""", element[0]) if element else None
+    unit = stated[1].decode("latin-1") if stated else "millimeter"
+    if unit not in _3MF_METRES:
+        raise MediaDamaged("The 3MF file states a unit that 3MF does not know.")
+    return _3MF_METRES[unit] / _METRES[units]
