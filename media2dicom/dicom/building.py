@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,16 +13,16 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from media2dicom.dicom.attributes import copy_identity
+from media2dicom.dicom.modalities import modality_of
 from media2dicom.dicom.references import is_image
 from media2dicom.dicom.uids import series_instance_uid, sop_instance_uid
 from media2dicom.dicom.values import LARGEST_IS, valid_text
 from media2dicom.errors import MediaChanged, OptionRefused
-from media2dicom.media.payload import Model, Payload, Pictures
+from media2dicom.media.payload import Clip, Document, Model, Payload, Pictures
 from media2dicom.model import Instance, Row
 from media2dicom.settings import Settings
 
 DEFAULT_SERIES_NUMBER = 9001  # after the study's own series in every viewer's list
-_CODE_STRING = re.compile(r"[A-Z0-9_ ]{1,16}")  # PS3.5 6.2; what a query answered is not judged yet
 
 
 @dataclass(frozen=True)
@@ -39,17 +38,25 @@ class Build:
     instance_path: Callable[[int], Path]  # part -> where its file goes
     warnings: list[str] = field(default_factory=list)
 
+    def warn(self, text: str) -> None:
+        """Once, however many instances it holds for."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
     @property
     def study_instance_uid(self) -> str:
         return str(self.source.StudyInstanceUID)
 
     @property
     def modality(self) -> str:
-        """The source's, so that no unwanted billing event follows; of a non-image source its study's, else OT."""
+        """The row's, else the source's, so that no unwanted billing event follows; of a non-image source its study's.
+
+        What is no defined term becomes OT.
+        """
         if self.row.options.modality is not None:
             return self.row.options.modality
-        own = valid_text(self.source, "Modality") if is_image(self.source) else ""
-        return own or (self.image_modality if _CODE_STRING.fullmatch(self.image_modality or "") else None) or "OT"
+        own = valid_text(self.source, "Modality") if is_image(self.source) else self.image_modality
+        return modality_of(own or "") or "OT"
 
     @property
     def content_moment(self) -> tuple[str, str]:
@@ -66,15 +73,21 @@ def build_instances(payload: Payload, build: Build) -> list[Instance]:
     Raises RowRefused (source, options, size, media) and CacheFailed. Warnings are left in `build.warnings`.
     """
     # Here, not above: the builders import this module.
-    from media2dicom.dicom.encapsulated import build_encapsulated_stl
-    from media2dicom.dicom.secondary_capture import build_secondary_captures
+    from media2dicom.dicom.documents import build_document
+    from media2dicom.dicom.models import build_model
+    from media2dicom.dicom.native_video import build_native_video
+    from media2dicom.dicom.pictures import build_pictures
 
     try:
         match payload:
             case Pictures():
-                return build_secondary_captures(payload, build)
+                return build_pictures(payload, build)
+            case Clip():
+                return [build_native_video(payload, build)]
             case Model():
-                return [build_encapsulated_stl(payload, build)]
+                return build_model(payload, build)
+            case Document():
+                return [build_document(payload, build)]
     except EOFError:
         raise MediaChanged("The media file became shorter while it was converted.") from None
 
@@ -84,8 +97,8 @@ def start_dataset(build: Build, *, sop_class_uid: str, modality: str, part: int)
     options = build.row.options
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    warnings = copy_identity(build.source, dataset, accession_override=options.accession_override)
-    build.warnings.extend(warning for warning in warnings if warning not in build.warnings)
+    for warning in copy_identity(build.source, dataset, accession_override=options.accession_override):
+        build.warn(warning)
     dataset.SOPClassUID = sop_class_uid
     dataset.SOPInstanceUID = sop_instance_uid(build.study_instance_uid, build.row, part)
     dataset.InstanceCreationDate = f"{build.now:%Y%m%d}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from media2dicom.dicom.building import Build, as_instance
+from media2dicom.dicom.frame_times import cine_timing
 from media2dicom.dicom.image_pixel import add_lossy_history
-from media2dicom.dicom.images import start_image
+from media2dicom.dicom.images import refuse_cine_without_region, start_image
 from media2dicom.dicom.part10 import stream_bulk, write_part10
 from media2dicom.dicom.picture_classes import kind_of, sop_class_of
-from media2dicom.dicom.pictures import start_image
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media.payload import Clip
 from media2dicom.model import Instance
@@ -17,6 +17,7 @@ def build_native_video(clip: Clip, build: Build) -> Instance:
     """Write the instance. Raises OptionRefused, OverUploadLimit before anything is written, and CacheFailed."""
     refuse_over_limit(clip.size_bytes, build.row.media)
     kind = kind_of(build)
+    refuse_cine_without_region(kind, build)
     sop_class_uid = sop_class_of(kind, multi_frame=True, color=True, bits_stored=8)
     dataset = start_image(build, kind, sop_class_uid, 0, from_video=True, multi_frame=True)
 
@@ -27,11 +28,11 @@ def build_native_video(clip: Clip, build: Build) -> Instance:
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
     if clip.pixel_aspect_ratio is not None:
         dataset.PixelAspectRatio = list(clip.pixel_aspect_ratio)
-    add_lossy_history(dataset, clip.lossy)
 
     # Multi-frame (C.7.6.6), Cine (C.7.6.5)
     dataset.NumberOfFrames = len(clip.times_ms)
-    dataset.update(cinecine_timing(clip.times_ms))
+    dataset.update(cine_timing(clip.times_ms))
+    add_lossy_history(dataset, clip.lossy)
     rate = round((len(clip.times_ms) - 1) * 1000 / clip.times_ms[-1])
     if rate > 0:  # whole frames a second; Frame Time is exact
         dataset.CineRate = dataset.RecommendedDisplayFrameRate = rate

@@ -212,3 +212,9 @@ def _is_person_name(text: str) -> bool:
     """At most three groups of at most five components and 64 characters (PS3.5 6.2.1)."""
     groups = text.split("=")
     return len(groups) <= 3 and all(len(group) <= 64 and group.count("^") <= 4 for group in groups)
+
+
+def decimal_string(value: float, places: int) -> str:
+    """A DS of at most 16 characters (PS3.5 6.2), without a tail of zeros."""
+    text = f"{value:.{places}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text)[:16]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from media2dicom.dicom import secondary_capture
+from media2dicom.dicom import pictures
 from media2dicom.ledger import Ledger
 from media2dicom.pacs.store import StoreSession
 from media2dicom.settings import load_settings
@@ -25,7 +25,7 @@ POINTS: dict[str, tuple[Any, str, int, bool]] = {
     "before the rows are in the ledger": (Ledger, "begin_run", 1, True),
     "after the rows are in the ledger": (Ledger, "begin_run", 1, False),
     "before the second study is kept": (Ledger, "put_source", 1, True),
-    "in mid conversion, after the video's first frame": (secondary_capture, "write_part10", 2, False),
+    "in mid conversion, after the video's first frame": (pictures, "write_part10", 2, False),
     "after the first row is prepared": (Ledger, "put_prepared", 1, False),
     "after the second row is prepared": (Ledger, "put_prepared", 2, False),
     "before SENDING is committed": (Ledger, "mark_sending", 2, True),

@@ -1,0 +1,49 @@
+"""Which part of the body, and which side: the row's word, else the source's.
+
+Body Part Examined (PS3.3 C.7.3.1), Anatomic Region Sequence (10.5), Image Laterality (C.7.6.1, for Laterality, which
+is type 2C). What the source says without a defined term is left out and named by its attribute.
+"""
+
+from __future__ import annotations
+
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from media2dicom.dicom.body_parts import BODY_PARTS, BodyPart, body_part_of
+from media2dicom.dicom.building import Build
+from media2dicom.dicom.references import code_item
+from media2dicom.dicom.values import valid_text
+
+UNKNOWN_SIDE = "U"
+
+
+def add_anatomy(dataset: Dataset, build: Build) -> None:
+    """Set the body part where it is known, its code where it has one, and always Image Laterality."""
+    part = known_body_part(build)
+    if part is not None and not part.code_only:
+        dataset.BodyPartExamined = part.term
+    if part is not None and part.sct_code:
+        dataset.AnatomicRegionSequence = Sequence([code_item(part.sct_code, "SCT", part.meaning)])
+    dataset.ImageLaterality = build.row.options.laterality or _laterality(build.source)
+    if dataset.ImageLaterality == UNKNOWN_SIDE and build.row.options.laterality is None and part and part.paired:
+        build.warn("The side of the body part is not known: Image Laterality says U. Fill in laterality.")
+
+
+def known_body_part(build: Build) -> BodyPart | None:
+    """The row's body part, else the source's; a warning when the source's is no defined term."""
+    if build.row.options.body_part is not None:
+        return BODY_PARTS[build.row.options.body_part]
+    if not build.source.get("BodyPartExamined"):
+        return None
+    part = body_part_of(valid_text(build.source, "BodyPartExamined"))
+    if part is None:
+        build.warn("BodyPartExamined of the source is no defined term (PS3.16 Annex L) and was left out.")
+    return part
+
+
+def _laterality(source: Dataset) -> str:
+    for keyword, allowed in (("ImageLaterality", "RLUB"), ("Laterality", "RL")):
+        value = valid_text(source, keyword)
+        if len(value) == 1 and value in allowed:
+            return value
+    return UNKNOWN_SIDE
