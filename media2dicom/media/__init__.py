@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from media2dicom.errors import MediaDamaged, MediaMissing, MediaUnsupported, RowRefused
+from media2dicom.media import signatures
+from media2dicom.media.containers import CONTAINERS
 from media2dicom.model import Options
 
 if TYPE_CHECKING:
@@ -58,10 +60,21 @@ def _is_bmp(head: bytes, size_bytes: int) -> bool:
     return head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in {12, 16, 40, 52, 56, 64, 108, 124}
 
 
-def _is_movie(head: bytes, size_bytes: int) -> bool:
-    # ISO/IEC 14496-12 4.3; the brands of still pictures (HEIF, AVIF, Canon raw, JPEG 2000) use the same box.
-    still = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"msf1", b"avif", b"avis", b"crx ", b"jp2 ", b"jpx "}
-    return head[4:8] == b"ftyp" and head[8:12] not in still
+def _is_gif(head: bytes, size_bytes: int) -> bool:
+    return head.startswith((b"GIF87a", b"GIF89a"))
+
+
+def _is_tiff(head: bytes, size_bytes: int) -> bool:
+    return head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))  # TIFF 6.0 and BigTIFF
+
+
+def _is_webp(head: bytes, size_bytes: int) -> bool:
+    return head.startswith(b"RIFF") and head[8:12] == b"WEBP"
+
+
+def _is_heic(head: bytes, size_bytes: int) -> bool:
+    # ISO/IEC 23008-12 10; mif1 says only that pictures are inside, libheif says what they are.
+    return head[4:8] == b"ftyp" and head[8:12] in {b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2"}
 
 
 def is_binary_stl(head: bytes, size_bytes: int) -> bool:
@@ -74,14 +87,25 @@ def _is_stl(head: bytes, size_bytes: int) -> bool:
     return is_binary_stl(head, size_bytes) or (text.startswith(b"solid") and b"facet" in text)
 
 
-_IMAGE, _VIDEO, _MESH = (f"{__name__}.{module}" for module in ("image", "video", "mesh"))
+_VIDEO, _MESH, _CONVERSION = (f"{__name__}.{module}" for module in ("video", "mesh", "conversion"))
 
 MEDIA_TYPES: Final = (
-    MediaType("JPEG", "image", (".jpg", ".jpeg", ".jpe", ".jfif"), _is_jpeg, _IMAGE),
-    MediaType("PNG", "image", (".png",), _is_png, _IMAGE),
-    MediaType("BMP", "image", (".bmp", ".dib"), _is_bmp, _IMAGE),
-    MediaType("MP4", "video", (".mp4", ".m4v", ".mov"), _is_movie, _VIDEO),
+    MediaType("JPEG", "image", (".jpg", ".jpeg", ".jpe", ".jfif"), _is_jpeg, f"{__name__}.jpeg_reader"),
+    MediaType("PNG", "image", (".png",), _is_png, f"{__name__}.png"),
+    MediaType("BMP", "image", (".bmp", ".dib"), _is_bmp, f"{__name__}.bmp"),
+    MediaType("TIFF", "image", (".tif", ".tiff"), _is_tiff, f"{__name__}.tiff"),
+    MediaType("WebP", "image", (".webp",), _is_webp, f"{__name__}.webp"),
+    MediaType("GIF", "image", (".gif",), _is_gif, f"{__name__}.gif"),
+    MediaType("HEIC", "image", (".heic", ".heif", ".hif"), _is_heic, f"{__name__}.heif"),
+    *(MediaType(one.name, "video", one.suffixes, one.matches, _VIDEO) for one in CONTAINERS),
     MediaType("STL", "mesh", (".stl",), _is_stl, _MESH),
+    MediaType("OBJ", "mesh", (".obj",), signatures.is_obj, f"{__name__}.obj"),
+    MediaType("PLY", "mesh", (".ply",), signatures.is_ply, _CONVERSION),
+    MediaType("OFF", "mesh", (".off",), signatures.is_off, _CONVERSION),
+    MediaType("3MF", "mesh", (".3mf",), signatures.is_3mf, _CONVERSION),
+    MediaType("GLB", "mesh", (".glb",), signatures.is_glb, _CONVERSION),
+    MediaType("PDF", "document", (".pdf",), signatures.is_pdf, f"{__name__}.pdf"),
+    MediaType("CDA", "document", (".xml", ".cda"), signatures.is_cda, f"{__name__}.cda"),
 )
 
 
@@ -102,8 +126,8 @@ def media_type_of(path: Path) -> MediaType:
             if media_type.kind != kind:
                 raise MediaUnsupported(f"The name ends in {suffix}, but the file holds {media_type.name}.")
             return media_type
-    if kind == "mesh":
-        return named[0]  # STL has no magic: its reader says what is wrong with the file
+    if named[0].name in ("STL", "OBJ", "CDA"):
+        return named[0]  # they have no magic: their readers say what is wrong with the file
     raise MediaUnsupported(f"The name ends in {suffix}, but the file does not hold {named[0].name}.")
 
 
@@ -127,14 +151,30 @@ def may_become_smaller(path: Path) -> bool:
         media_type = media_type_of(path)
     except RowRefused:
         return False
-    head, size_bytes = _head(path)
-    return media_type.kind == "video" or (media_type.kind == "mesh" and not is_binary_stl(head, size_bytes))
+    return media_type.kind == "video" or (media_type.name == "STL" and not is_binary_stl(*_head(path)))
 
 
 def media_sha256(path: Path) -> str:
     """SHA-256 of a file, 64 hexadecimal digits; memory does not grow with the file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_sha256(path: Path, own_sha256: str | None = None) -> str:
+    """SHA-256 of all that the file's objects are made of: of the file, and of those beside it that belong to it.
+
+    `own_sha256` is media_sha256 of the file, and the answer where nothing belongs to it. Raises RowRefused errors.
+    """
+    own_sha256 = own_sha256 or media_sha256(path)
+    try:
+        if media_type_of(path).name != "OBJ":
+            return own_sha256
+    except RowRefused:
+        return own_sha256
+    from media2dicom.media.obj import companions
+
+    others = [(reference, media_sha256(other)) for reference, other in companions(path)]
+    return hashlib.sha256(repr((own_sha256, others)).encode()).hexdigest() if others else own_sha256
 
 
 def _head(path: Path) -> tuple[bytes, int]:

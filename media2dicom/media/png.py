@@ -1,4 +1,4 @@
-"""PNG's own structure (ISO/IEC 15948): what its chunks say. Pixels are decoded in image.py, by libpng."""
+"""PNG files (ISO/IEC 15948): the chunks are read here, the pixels by libpng."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import imagecodecs
+import numpy as np
+
 from media2dicom.errors import MediaDamaged
-from media2dicom.media.exif import UPRIGHT, exif_orientation
+from media2dicom.media.exif import UPRIGHT, exif_orientation, upright
+from media2dicom.media.image import ImageFormat, Look
+from media2dicom.media.payload import Picture
+from media2dicom.media.pixels import on_white, picture_of, scaled_to_8_bits
+from media2dicom.model import Options
 
 _SIGNATURE_LENGTH: Final = 8
 _MAX_PROFILE_BYTES: Final = 16_000_000  # unpacked: a guard against a zlib bomb
@@ -67,3 +74,32 @@ def _unpacked_profile(data: bytes) -> bytes | None:
         return zlib.decompressobj().decompress(packed[1:], _MAX_PROFILE_BYTES)  # after the method byte
     except zlib.error:
         return None  # a broken profile is no reason to refuse the pixels
+
+
+def look(path: Path) -> Look:
+    header = read_png_header(path)
+    wide = header.bit_depth == 16 and header.samples_per_pixel == 1
+    warnings = ("The PNG is animated: only its first picture is filed.",) if header.animated else ()
+    return Look(
+        header.rows, header.columns, header.samples_per_pixel, 2 if wide else 1, header.orientation, warnings=warnings
+    )
+
+
+def read(path: Path, options: Options) -> Picture:
+    header = read_png_header(path)
+    try:
+        decoded = imagecodecs.png_decode(path.read_bytes())  # libpng: checks every CRC and the number of rows
+    except (imagecodecs.PngError, ValueError, RuntimeError) as error:
+        reason = str(error).rstrip(".")
+        raise MediaDamaged(f"The PNG file is damaged: {reason}.") from None
+    top = 65_535 if decoded.dtype == np.uint16 else 255
+    if decoded.ndim == 3 and decoded.shape[2] in (2, 4):
+        decoded = on_white(decoded, top)
+    if decoded.ndim == 3 and top > 255:
+        decoded = scaled_to_8_bits(decoded, top)
+    bits_stored = 16 if decoded.dtype == np.uint16 else 8
+    return picture_of(upright(decoded, header.orientation), bits_stored, profile=header.icc_profile)
+
+
+_FORMAT = ImageFormat(look, read)
+plan, open_payload = _FORMAT.plan, _FORMAT.open_payload

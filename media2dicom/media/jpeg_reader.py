@@ -1,0 +1,129 @@
+"""JPEG files (ISO/IEC 10918-1): the file's own bitstream kept where it may be, else its decoded pixels.
+
+- A sound baseline file that is upright keeps its bitstream, when JPEG Baseline or nothing is asked for.
+- Extended, progressive, arithmetic and lossless files, CMYK and YCCK, and what must be turned are decoded.
+The markers are read in jpeg.py.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Final
+
+import imagecodecs
+import numpy as np
+import simplejpeg  # type: ignore[import-untyped, unused-ignore]
+from numpy.typing import NDArray
+from PIL import JpegImagePlugin
+
+from media2dicom.errors import MediaDamaged, MediaUnsupported
+from media2dicom.media.exif import upright
+from media2dicom.media.image import ImageFormat, Look, keeps_bitstream
+from media2dicom.media.jpeg import JpegFile, JpegHeader, Process, read_jpeg, read_jpeg_header
+from media2dicom.media.payload import KeptJpeg, LossyHistory, Picture
+from media2dicom.media.pillow import loaded
+from media2dicom.media.pixels import fitting_profile, picture_of, scaled_to_8_bits
+from media2dicom.model import Options
+
+METHOD: Final = "ISO_10918_1"  # PS3.3 C.7.6.1.1.5.1
+_HEADER_BYTES: Final = 262_144  # enough for most JPEG headers
+_HUFFMAN_8_BIT: Final = (Process.BASELINE, Process.EXTENDED, Process.PROGRESSIVE)
+_ARITHMETIC: Final = (Process.EXTENDED_ARITHMETIC, Process.PROGRESSIVE_ARITHMETIC)
+
+
+def look(path: Path) -> Look:
+    with path.open("rb") as file:
+        head = file.read(_HEADER_BYTES)
+        header = read_jpeg_header(head) or read_jpeg_header(head + file.read())
+    if header is None:
+        raise MediaDamaged("The JPEG file ends before its pixels.")
+    grey = header.samples_per_pixel == 1
+    return Look(
+        rows=header.rows,
+        columns=header.columns,
+        samples_per_pixel=1 if grey else 3,
+        bytes_per_sample=2 if grey and header.precision > 8 else 1,
+        orientation=header.orientation,
+        keepable=header.is_plain_baseline,
+        warnings=("The file holds several pictures (MPO): only the first is filed.",) if _is_mpo(head) else (),
+    )
+
+
+def read(path: Path, options: Options) -> Picture:
+    file = read_jpeg(path.read_bytes())
+    header = file.header
+    refuse_rotten(file)
+    if header.is_plain_baseline and keeps_bitstream(header.orientation, options):
+        samples = header.samples_per_pixel
+        return Picture(
+            rows=header.rows,
+            columns=header.columns,
+            samples_per_pixel=samples,
+            bits_stored=8,
+            kept_jpeg=KeptJpeg(file.bitstream, header.photometric_interpretation),
+            lossy=_history(file),
+            icc_profile=fitting_profile(header.icc_profile, samples),
+        )
+    pixels, bits_stored = _decoded(file)
+    profile = None if header.samples_per_pixel == 4 else header.icc_profile
+    return picture_of(upright(pixels, header.orientation), bits_stored, _history(file), profile)
+
+
+def refuse_rotten(file: JpegFile) -> None:
+    """Every entropy-coded bit is read once, by a decoder whose warnings are errors (others hide them).
+
+    Decoding to an eighth of the size reads the whole stream at a quarter of the cost. Raises MediaDamaged,
+    MediaUnsupported.
+    """
+    header = file.header
+    if header.process not in _HUFFMAN_8_BIT or header.precision != 8:
+        return
+    colorspace = {1: "GRAY", 3: "RGB", 4: "CMYK"}.get(header.samples_per_pixel)
+    if colorspace is None:
+        raise MediaUnsupported(f"The JPEG file has {header.samples_per_pixel} components.")
+    try:
+        simplejpeg.decode_jpeg(file.bitstream, colorspace, min_height=1, min_width=1, min_factor=8, strict=True)
+    except ValueError as error:
+        raise MediaDamaged(f"The JPEG file is damaged: {str(error).strip().rstrip('.')}.") from None
+
+
+def _is_mpo(head: bytes) -> bool:
+    return b"\xff\xe2" in head and b"MPF\0" in head[: head.find(b"\xff\xda") + 1 or None]
+
+
+def _history(file: JpegFile) -> LossyHistory | None:
+    header = file.header
+    if header.process is Process.LOSSLESS:
+        return None
+    raw_bits = header.rows * header.columns * header.samples_per_pixel * header.precision
+    return LossyHistory(raw_bits / 8 / len(file.bitstream), METHOD)
+
+
+def _decoded(file: JpegFile) -> tuple[NDArray[Any], int]:
+    """Pixels as stored (not turned), and bits stored."""
+    header = file.header
+    if header.precision == 8 and header.process in (*_HUFFMAN_8_BIT, *_ARITHMETIC):
+        with JpegImagePlugin.JpegImageFile(io.BytesIO(file.bitstream)) as image:
+            return loaded(image, header.icc_profile), 8
+    if header.samples_per_pixel not in (1, 3):
+        raise MediaUnsupported(f"The JPEG file has {header.samples_per_pixel} components of {header.precision} bits.")
+    return _decoded_by_imagecodecs(file.bitstream, header)
+
+
+def _decoded_by_imagecodecs(bitstream: bytes, header: JpegHeader) -> tuple[NDArray[Any], int]:
+    try:
+        decoded = imagecodecs.jpeg8_decode(bitstream)
+    except (imagecodecs.Jpeg8Error, ValueError, RuntimeError) as error:
+        raise MediaDamaged(f"The JPEG file cannot be decoded: {error}.") from None
+    if header.samples_per_pixel == 1 and header.precision > 8:
+        return np.ascontiguousarray(decoded, dtype=np.uint16), header.precision
+    if header.precision > 8:
+        return scaled_to_8_bits(decoded, (1 << header.precision) - 1), 8
+    if header.precision < 8:
+        return scaled_to_8_bits(decoded.astype(np.uint16), (1 << header.precision) - 1), 8
+    return np.ascontiguousarray(decoded, dtype=np.uint8), 8
+
+
+_FORMAT = ImageFormat(look, read)
+plan, open_payload = _FORMAT.plan, _FORMAT.open_payload

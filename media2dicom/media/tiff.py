@@ -1,0 +1,238 @@
+"""TIFF 6.0 and BigTIFF: one page of unsigned samples, decoded by libtiff.
+
+- Grey (either polarity), palette, RGB, YCbCr in JPEG, CMYK of 8 bits; 1 to 16 bits a sample; one alpha channel.
+- A file of several pages is refused; reduced pictures and masks beside the one page are passed over.
+- Signed and floating-point samples are refused: which greys they stand for is not in the file.
+- JPEG inside TIFF is a lossy history; the other codings read here are lossless.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import TiffImagePlugin
+from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Directory
+
+from media2dicom.errors import MediaDamaged, MediaUnsupported
+from media2dicom.media.exif import UPRIGHT, upright
+from media2dicom.media.image import ImageFormat, Look
+from media2dicom.media.jpeg import read_jpeg
+from media2dicom.media.jpeg_reader import METHOD, refuse_rotten
+from media2dicom.media.payload import LossyHistory, Picture
+from media2dicom.media.pillow import loaded, opened
+from media2dicom.media.pixels import on_white, picture_of, scaled_to_8_bits
+from media2dicom.model import Options
+
+_MAX_PAGES: Final = 1000
+_BIGTIFF: Final = 43
+_JPEG: Final = 7
+_LOSSLESS: Final = {
+    1: "none",
+    2: "CCITT RLE",
+    3: "CCITT G3",
+    4: "CCITT G4",
+    5: "LZW",
+    8: "Deflate",
+    32773: "PackBits",
+    32946: "Deflate",
+    34925: "LZMA",
+    50000: "Zstandard",
+}
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
+_COLOURS: Final = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}  # without alpha
+_BITS: Final = {
+    _WHITE_IS_ZERO: (1, 2, 4, 8, 10, 12, 14, 16),
+    _BLACK_IS_ZERO: (1, 2, 4, 8, 10, 12, 14, 16),
+    _RGB: (8, 16),
+    _PALETTE: (1, 2, 4, 8),
+    _CMYK: (8,),
+    _YCBCR: (8,),
+}
+_PREMULTIPLIED, _STRAIGHT = 1, 2  # ExtraSamples
+_REDUCED, _MASK = 1, 4  # bits of NewSubfileType
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What the directory of the one page says."""
+
+    rows: int
+    columns: int
+    bits: int
+    photometric: int
+    alpha: int  # 0, _PREMULTIPLIED or _STRAIGHT
+    planar: bool
+    orientation: int
+    lossy: bool
+    strips: tuple[tuple[int, int], ...]  # (offset, bytes) of each strip or tile
+    jpeg_tables: bytes
+    colors: tuple[int, ...]  # of a palette: all reds, all greens, all blues, 16 bits each
+    icc_profile: bytes | None
+
+    @property
+    def in_grey(self) -> bool:
+        return self.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
+
+    @property
+    def samples(self) -> int:
+        return _COLOURS[self.photometric] + (1 if self.alpha else 0)
+
+
+def look(path: Path) -> Look:
+    page = _page(path)
+    deep = page.in_grey and page.bits > 8
+    return Look(page.rows, page.columns, 1 if page.in_grey else 3, 2 if deep else 1, page.orientation)
+
+
+def read(path: Path, options: Options) -> Picture:
+    page = _page(path)
+    data = path.read_bytes()
+    lossy = _history(page, data) if page.lossy else None
+    if page.photometric == _CMYK:
+        with opened(TiffImagePlugin.TiffImageFile, path, "TIFF") as image:
+            return picture_of(loaded(image, page.icc_profile), lossy=lossy)  # Pillow turns it upright itself
+    pixels, bits_stored = _decoded(page, data)
+    return picture_of(upright(pixels, page.orientation), bits_stored, lossy, page.icc_profile)
+
+
+# --- the directory ------------------------------------------------------------------------------------------------
+
+
+def _page(path: Path) -> _Page:
+    """The one full page of the file. Raises MediaDamaged, MediaUnsupported."""
+    try:
+        directories = [directory for directory in _directories(path) if not directory.get(254, 0) & (_REDUCED | _MASK)]
+        if not directories:
+            raise MediaUnsupported("The TIFF file holds reduced pictures only.")
+        if len(directories) > 1:
+            raise MediaUnsupported(
+                f"The TIFF file has {len(directories)} pages.", next_step="Export each page to a file of its own."
+            )
+        return _page_of(directories[0])
+    except (SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, struct.error) as error:
+        raise MediaDamaged(f"The TIFF file's directory cannot be read ({type(error).__name__}).") from None
+
+
+def _directories(path: Path) -> Iterator[Directory]:
+    with path.open("rb") as file:
+        head = file.read(16)
+        if head.startswith(b"MM\0+"):
+            raise MediaUnsupported("The TIFF file is a big-endian BigTIFF.")  # Pillow's directories know no such
+        head = head if head[2] == _BIGTIFF else head[:8]
+        at, seen = Directory(head).next, set[int]()
+        while at:
+            if at in seen or len(seen) >= _MAX_PAGES:
+                raise MediaDamaged("The TIFF file's directories are without end.")
+            seen.add(at)
+            file.seek(at)
+            directory = Directory(head)
+            try:
+                directory.load(file)
+            except OSError:
+                raise MediaDamaged("The TIFF file is cut off: its directory is missing.") from None
+            yield directory
+            at = directory.next
+
+
+def _page_of(directory: Directory) -> _Page:
+    photometric, bits, alpha = _pixel_form(directory)
+    compression = directory.get(259, 1)
+    if compression != _JPEG and compression not in _LOSSLESS:
+        raise MediaUnsupported(f"The TIFF file's coding (Compression {compression}) cannot be read.")
+    if photometric == _YCBCR and compression != _JPEG:
+        raise MediaUnsupported("The TIFF file holds YCbCr pixels that are not JPEG.")
+    rows, columns = int(directory[257]), int(directory[256])
+    if rows < 1 or columns < 1:
+        raise MediaDamaged("The TIFF file declares a picture without pixels.")
+    tiled = 324 in directory
+    offsets, lengths = (_numbers(directory[tag]) for tag in ((324, 325) if tiled else (273, 279)))
+    profile = directory.get(34675)
+    return _Page(
+        rows=rows,
+        columns=columns,
+        bits=bits,
+        photometric=photometric,
+        alpha=alpha,
+        planar=directory.get(284, 1) == 2 and _COLOURS[photometric] + bool(alpha) > 1,
+        orientation=orientation if (orientation := directory.get(274, UPRIGHT)) in range(1, 9) else UPRIGHT,
+        lossy=compression == _JPEG,
+        strips=tuple(zip(offsets, lengths, strict=True)),
+        jpeg_tables=directory.get(347, b""),
+        colors=_numbers(directory[320]) if photometric == _PALETTE else (),
+        icc_profile=profile if isinstance(profile, bytes) else None,
+    )
+
+
+def _pixel_form(directory: Directory) -> tuple[int, int, int]:
+    """PhotometricInterpretation, bits a sample, and the kind of alpha, when the project can show such pixels."""
+    photometric = int(directory[262])
+    if photometric not in _COLOURS:
+        raise MediaUnsupported(f"The TIFF file's colours (PhotometricInterpretation {photometric}) cannot be read.")
+    samples = int(directory.get(277, 1))
+    if any(kind != 1 for kind in _numbers(directory.get(339, 1))):
+        raise MediaUnsupported(
+            "The TIFF file holds signed or floating-point samples.",
+            next_step="Export it with unsigned samples of 8 or 16 bits: which greys are meant is yours to choose.",
+        )
+    bits = set(_numbers(directory.get(258, 1)))
+    if len(bits) > 1 or not bits <= set(_BITS[photometric]):
+        raise MediaUnsupported(f"The TIFF file's samples of {', '.join(map(str, sorted(bits)))} bits cannot be read.")
+    extra = _numbers(directory.get(338, ()))
+    further = samples - _COLOURS[photometric]
+    if further == 0:
+        return photometric, bits.pop(), 0
+    if further != 1 or extra not in ((_PREMULTIPLIED,), (_STRAIGHT,)) or photometric in (_PALETTE, _CMYK, _YCBCR):
+        raise MediaUnsupported("The TIFF file has channels besides its colours that are not transparency.")
+    return photometric, bits.pop(), extra[0]
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    return tuple(map(int, value)) if isinstance(value, tuple) else (int(value),)
+
+
+# --- pixels -------------------------------------------------------------------------------------------------------
+
+
+def _history(page: _Page, data: bytes) -> LossyHistory:
+    """Of JPEG inside TIFF (TIFF Technical Note 2); each strip or tile is looked through for rot."""
+    for offset, length in page.strips:
+        stream = data[offset : offset + length]
+        refuse_rotten(read_jpeg(page.jpeg_tables[:-2] + stream[2:] if page.jpeg_tables else stream))
+    raw_bytes = page.rows * page.columns * page.samples
+    return LossyHistory(raw_bytes / max(1, sum(length for _, length in page.strips)), METHOD)
+
+
+def _decoded(page: _Page, data: bytes) -> tuple[NDArray[Any], int]:
+    """Pixels as stored (not turned), and bits stored."""
+    try:
+        pixels = np.asarray(imagecodecs.tiff_decode(data))
+    except (imagecodecs.TiffError, ValueError, IndexError, RuntimeError) as error:
+        raise MediaDamaged(f"The TIFF file is damaged: {str(error).rstrip('.')}.") from None
+    if page.planar:
+        pixels = np.moveaxis(pixels, 0, -1)
+    if pixels.shape[:2] != (page.rows, page.columns) or pixels.shape[2:] != (
+        () if page.samples == 1 else (page.samples,)
+    ):
+        raise MediaDamaged("The TIFF file's pixels are not what its directory says.")
+    if page.photometric == _PALETTE:
+        palette = np.array(page.colors, np.uint16).reshape(3, 1 << page.bits).T
+        return scaled_to_8_bits(palette, 65_535 if palette.max() > 255 else 255)[pixels.astype(np.intp)], 8
+    top = (1 << page.bits) - 1
+    if page.photometric == _WHITE_IS_ZERO:
+        pixels = (top - pixels).astype(pixels.dtype) if page.bits > 1 else ~pixels
+    if page.alpha:
+        pixels = on_white(pixels, top, premultiplied=page.alpha == _PREMULTIPLIED)
+    if page.bits > 8 and page.in_grey:
+        return np.ascontiguousarray(pixels, dtype=np.uint16), page.bits
+    return (pixels if page.bits == 8 else scaled_to_8_bits(pixels, top)), 8
+
+
+_FORMAT = ImageFormat(look, read)
+plan, open_payload = _FORMAT.plan, _FORMAT.open_payload
