@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -91,7 +92,7 @@ def triangles(path: Path) -> Iterator[NDArray[np.float32]]:
             before += word == b"v"
             if word == b"f":
                 corners = _corners(line, before)
-                fans += [(corners[0], *pair) for pair in zip(corners[1:], corners[2:], strict=False)]
+                fans += [(corners[0], *pair) for pair in pairwise(corners[1:])]
         if fans:
             yield known[np.array(fans)]
 

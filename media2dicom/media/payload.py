@@ -1,13 +1,13 @@
-"""What a media file turns into on its way to DICOM: Pictures (stills, video frames) or a Model (3D).
+"""What a media file turns into on its way to DICOM: Pictures (stills, video frames), a Clip, a Model or a Document.
 
-Readers (`image.py`, `video.py`, `mesh.py`) make these; `media2dicom.dicom` builds instances from them.
+Readers, one for each media type, make these; `media2dicom.dicom` builds instances from them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -71,23 +71,73 @@ class Pictures:
         return self.opener
 
 
+STL, OBJ, MTL, PDF, CDA = "model/stl", "model/obj", "model/mtl", "application/pdf", "text/XML"  # PS3.3 A.45, A.85
+
+
+@dataclass(frozen=True)
+class Material:
+    """A material library (MTL) that an OBJ file names."""
+
+    path: Path
+    size_bytes: int
+    reference: str  # as the OBJ names it, relative to itself, as a URI reference
+
+
 @dataclass(frozen=True)
 class Model:
-    """A 3D model as a complete binary STL file."""
+    """A 3D model as a complete file: binary STL, or OBJ with its material libraries."""
 
-    path: Path  # the submitter's file when it is binary, else a converted copy in the work folder
+    path: Path  # the submitter's file where it can be stored as it is, else a converted copy in the work folder
     size_bytes: int
-    triangles: int
+    triangles: int  # of an OBJ: faces
+    mime_type: str = STL
+    materials: tuple[Material, ...] = ()
 
 
-Payload = Pictures | Model
+@dataclass(frozen=True)
+class NamedPatient:
+    """Whom a clinical document names as its patient. Holds patient data."""
+
+    ids: tuple[tuple[str, str], ...] = field(repr=False)  # (assigning authority's OID or empty, ID)
+    birth_date: str | None = field(repr=False)  # DA, where the document gives the day
+    names: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A PDF or CDA file, stored as it is. The patient and what follows it are a CDA's."""
+
+    path: Path
+    size_bytes: int
+    mime_type: str
+    patient: NamedPatient | None = None
+    instance_identifier: str | None = None  # HL7 Instance Identifier (0040,E001)
+    code: tuple[str, str, str] | None = None  # value, scheme, meaning
+    parts: tuple[str, ...] = ()  # MIME types of what is embedded in it
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A whole video as one stream in an MP4 file, which DICOM holds as it is (PS3.5 8.2.5 to 8.2.10); 8 bits, 4:2:0."""
+
+    path: Path
+    size_bytes: int
+    transfer_syntaxes: tuple[str, ...]  # that the stream conforms to, the one to be used first
+    rows: int
+    columns: int
+    times_ms: tuple[float, ...]  # one per frame, ascending from 0
+    lossy: tuple[LossyHistory, ...]  # every lossy step, oldest first
+    pixel_aspect_ratio: tuple[int, int] | None = None  # vertical, horizontal; None: square pixels
+
+
+Payload = Pictures | Clip | Model | Document
 
 
 @dataclass(frozen=True)
 class MediaPlan:
     """A cheap look into a media file, for checks and plans: nothing decoded, or next to nothing."""
 
-    kind: str  # image, video, mesh
+    kind: str  # image, video, mesh, document
     instances: int
     frames: int  # pictures in all; 0 for a model
     rows: int | None
@@ -95,3 +145,5 @@ class MediaPlan:
     estimated_bytes: int  # of the DICOM to be sent, all instances
     largest_instance_bytes: int  # a lower bound that is certain; what decides the upload limit early
     warnings: tuple[str, ...] = ()
+    video_transfer_syntax: str | None = None  # of a Clip
+    mime_types: tuple[str, ...] = ()  # of what is stored as it is, an instance each; empty for pixels

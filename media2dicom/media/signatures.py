@@ -1,4 +1,4 @@
-"""How 3D models and documents are recognised by their first bytes (and the file's size). Pictures, STL: the registry."""
+"""How 3D models and documents are recognised by their first bytes. Pictures and STL: the registry's own."""
 
 from __future__ import annotations
 
