@@ -10,19 +10,17 @@ from pydicom.dataset import Dataset
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.iods import ENUMERATED, IOD, ModuleUse
 from media2dicom.validation.modules import Attribute
-from media2dicom.validation.written import Written
+from media2dicom.validation.written import Written, is_empty
 
 
 def check_attributes(written: Written, iod: IOD) -> Iterator[Finding]:
     """Every module of the object that the data set has or has to have."""
     held = _bulk_keywords(written)
-    told: set[str] = set()
+    told: dict[str, Finding] = {}  # several modules may ask for one attribute: the strictest is told
     for use in _in_force(written.header, iod):
-        section = f"PS3.3 {use.module.section}"
-        for finding in _check(written.header, use.module.attributes, "", section, held):
-            if finding.attribute not in told:  # several modules may ask for one attribute
-                told.add(finding.attribute)
-                yield finding
+        for finding in _check(written.header, use.module.attributes, "", f"PS3.3 {use.module.section}", held):
+            told[finding.attribute] = min(finding, told.get(finding.attribute, finding), key=lambda one: one.text)
+    yield from told.values()
     yield from _check_enumerated(written, iod)
 
 
@@ -51,7 +49,7 @@ def _check(
     for attribute in attributes:
         name = path + attribute.keyword
         present = attribute.keyword in dataset
-        empty = present and dataset[attribute.keyword].is_empty
+        empty = present and is_empty(dataset, attribute.keyword)
         if attribute.keyword in held:
             continue
         required = attribute.required is not None and attribute.required(dataset)

@@ -10,7 +10,7 @@ from pydicom.sr.codedict import codes
 
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.iods import IOD
-from media2dicom.validation.written import Written, item_paths
+from media2dicom.validation.written import Written, all_items, item_paths
 
 Group = frozenset[tuple[str, str]]  # code value, coding scheme designator
 
@@ -44,7 +44,7 @@ def is_model(iod: IOD) -> bool:
 
 def check_codes(written: Written, iod: IOD) -> Iterator[Finding]:
     """Code items of the whole data set, and the context groups of this object."""
-    yield from _check_items(written.header, "")
+    yield from _check_items(written.header)
     for keyword in _ONE_ITEM:
         if len(written.header.get(keyword) or ()) > 1:
             yield Finding(keyword, "has more than one item", "PS3.3 C.24.2, C.35.1")
@@ -72,17 +72,12 @@ def _outside(dataset: Dataset, keyword: str, group: Group, rule: str) -> Iterato
             yield Finding(path, "has a code outside its context group", rule)
 
 
-def _check_items(dataset: Dataset, path: str) -> Iterator[Finding]:
-    for element in dataset:
-        if element.VR != "SQ":
-            continue
-        for number, item in enumerate(element.value or (), start=1):
-            name = f"{path}{element.keyword or element.tag}[{number}]"
-            if not len(item):
-                yield Finding(name, "is empty", "PS3.5 7.5")
-            elif element.keyword.endswith("CodeSequence") and not _is_whole(item):
-                yield Finding(name, "is no whole code", "PS3.3 8.8")
-            yield from _check_items(item, f"{name}.")
+def _check_items(dataset: Dataset) -> Iterator[Finding]:
+    for path, keyword, item in all_items(dataset):
+        if not len(item):
+            yield Finding(path, "is empty", "PS3.5 7.5")
+        elif keyword.endswith("CodeSequence") and not _is_whole(item):
+            yield Finding(path, "is no whole code", "PS3.3 8.8")
 
 
 def _is_whole(item: Dataset) -> bool:

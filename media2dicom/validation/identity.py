@@ -12,11 +12,11 @@ from pydicom.uid import UID
 from media2dicom.dicom.transfer_syntaxes import TRANSFER_SYNTAXES
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.iods import IOD
-from media2dicom.validation.written import Written
+from media2dicom.validation.written import Written, all_items
 
 _IMPLICIT: Final = "1.2.840.10008.1.2"
 _EXPLICIT: Final = "1.2.840.10008.1.2.1"
-VIDEO_SYNTAXES: Final = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in range(102, 109))
+VIDEO_SYNTAXES: Final = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))
 _PICTURE_SYNTAXES: Final = frozenset({_IMPLICIT, *(syntax.uid for syntax in TRANSFER_SYNTAXES)})
 _FIRST_GROUP: Final = b"\x08\x00"  # every object begins with group 0008
 _UIDS: Final = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "ModelGroupUID")
@@ -66,18 +66,10 @@ def _check_uids(header: Dataset) -> Iterator[Finding]:
             yield Finding(keyword, f"is the same as {seen[uid]}", "PS3.5 9")
         seen.setdefault(uid, keyword)
     instance = str(header.get("SOPInstanceUID", ""))
-    for path, item in _references(header, ""):
+    for path, _sequence, item in all_items(header):
+        if not ("ReferencedSOPInstanceUID" in item or "ReferencedSOPClassUID" in item):
+            continue
         if str(item.get("ReferencedSOPInstanceUID", "")) == instance:
             yield Finding(f"{path}.ReferencedSOPInstanceUID", "is the object's own SOPInstanceUID", "PS3.3 10.8")
         if bool(item.get("ReferencedSOPClassUID")) != bool(item.get("ReferencedSOPInstanceUID")):
             yield Finding(path, "is half a reference", "PS3.3 10.8")
-
-
-def _references(dataset: Dataset, path: str) -> Iterator[tuple[str, Dataset]]:
-    for element in dataset:
-        if element.VR == "SQ":
-            for number, item in enumerate(element.value or (), start=1):
-                name = f"{path}{element.keyword or element.tag}[{number}]"
-                if "ReferencedSOPInstanceUID" in item or "ReferencedSOPClassUID" in item:
-                    yield name, item
-                yield from _references(item, f"{name}.")

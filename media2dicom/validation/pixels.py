@@ -17,6 +17,7 @@ from media2dicom.validation.written import PIXEL_DATA, Written
 _GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
 _METHODS: Final = {  # of the syntaxes that lose something themselves (PS3.3 C.7.6.1.1.5.1)
     **dict.fromkeys(("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"), "ISO_10918_1"),
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (100, 101)), "ISO_13818_2"),
     **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in range(102, 107)), "ISO_14496_10"),
     **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (107, 108)), "ISO_23008_2"),
 }

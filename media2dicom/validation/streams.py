@@ -22,7 +22,7 @@ _MOST_HEAD_BYTES: Final = 1 << 17
 _PREDICTORS: Final = range(1, 8)
 _PROCESSES: Final = {
     "1.2.840.10008.1.2.4.50": (frozenset({Process.BASELINE}), frozenset({8})),
-    "1.2.840.10008.1.2.4.51": (frozenset({Process.BASELINE, Process.EXTENDED}), frozenset({8, 12})),
+    "1.2.840.10008.1.2.4.51": (frozenset({Process.EXTENDED}), frozenset({8, 12})),
     "1.2.840.10008.1.2.4.57": (frozenset({Process.LOSSLESS}), frozenset(range(2, 17))),
     "1.2.840.10008.1.2.4.70": (frozenset({Process.LOSSLESS}), frozenset(range(2, 17))),
 }

@@ -9,13 +9,13 @@ from typing import Final
 
 from pydicom import config
 from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, keyword_for_tag
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import validate_value
 
 from media2dicom.validation.findings import Finding
-from media2dicom.validation.written import Written
+from media2dicom.validation.written import Written, vr_of
 
 CHARACTER_SET: Final = "ISO_IR 192"
 _ONE_TEXT: Final = frozenset({"ST", "LT", "UT", "UR"})  # a backslash is a character there
@@ -24,6 +24,7 @@ _PLAIN_TEXT: Final = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", 
 _NUMBER_BYTES: Final = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "AT": 4, "UV": 8, "SV": 8}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufffd]")
 _LINE_BREAK = re.compile(r"[\t\n\f\r]")
+_WRONG_COUNT: Final = ("has a number of values that it may not have", "PS3.5 6.4")
 _VM = re.compile(r"(\d+)(?:-(?:(\d*)n|(\d+)))?")
 
 
@@ -51,22 +52,22 @@ def _check_dataset(dataset: Dataset, path: str, utf8: bool) -> Iterator[Finding]
         raw = dataset.get_item(tag)
         if path and tag == 0x00080005:
             yield Finding(name, "gives an item a character set of its own", "PS3.3 C.12.1.1.2")
-        vr = _vr(tag, raw)
+        vr = vr_of(raw)
         if isinstance(raw, RawDataElement):
             if raw.VR is not None and not _is_vr_of(vr, dictionary_VR(tag)):
                 yield Finding(name, "has another value representation than the dictionary's", "PS3.6 6")
             if raw.length % 2 and raw.length != 0xFFFFFFFF:
                 yield Finding(name, "has an odd length", "PS3.5 7.1")
+            if raw.length not in (0xFFFFFFFF, len(raw.value or b"")):
+                yield Finding(name, "is cut off", "PS3.5 7.1")
         if vr == "SQ":
             for number, item in enumerate(dataset[tag].value or (), start=1):
                 yield from _check_dataset(item, f"{name}[{number}].", utf8)
         elif isinstance(raw, RawDataElement):
             for text, rule in _check_value(tag, vr, raw.value or b"", utf8, little=raw.is_little_endian):
                 yield Finding(name, text, rule)
-
-
-def _vr(tag: BaseTag, raw: RawDataElement | DataElement) -> str:
-    return str(raw.VR) if raw.VR is not None else dictionary_VR(tag)
+        elif raw.VM and not _is_multiplicity(raw.VM, dictionary_VM(tag)):  # pydicom decodes some of its own accord
+            yield Finding(name, *_WRONG_COUNT)
 
 
 def _is_vr_of(vr: str, dictionary: str) -> bool:
@@ -80,7 +81,7 @@ def _check_value(tag: BaseTag, vr: str, value: bytes, utf8: bool, *, little: boo
     if vr in _NUMBER_BYTES:
         count, left = divmod(len(value), _NUMBER_BYTES[vr])
         if left or not _is_multiplicity(count, dictionary_VM(tag)):
-            yield "has a number of values that it may not have", "PS3.5 6.4"
+            yield _WRONG_COUNT
         return
     if vr not in _ANY_TEXT | _PLAIN_TEXT:
         return
@@ -93,7 +94,7 @@ def _check_value(tag: BaseTag, vr: str, value: bytes, utf8: bool, *, little: boo
         return
     values = [text] if vr in _ONE_TEXT else text.split("\\")
     if not _is_multiplicity(len(values), dictionary_VM(tag)):
-        yield "has a number of values that it may not have", "PS3.5 6.4"
+        yield _WRONG_COUNT
     if not all(_fits(vr, one) for one in values):
         yield "breaks its value representation", "PS3.5 6.2"
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag, Tag
@@ -21,6 +23,7 @@ ENCAPSULATED_DOCUMENT: Final = 0x00420011
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
 _BULK: Final = frozenset({PIXEL_DATA, ENCAPSULATED_DOCUMENT, 0x7FE00008, 0x7FE00009})
 _ITEM, _SEQUENCE_DELIMITER = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
+_NUMBER_VRS: Final = frozenset({"US", "SS", "UL", "SL", "FL", "FD", "AT"})
 _LONG_VRS: Final = frozenset({b"OB", b"OW", b"OD", b"OF", b"OL", b"OV", b"UN"})
 
 
@@ -84,10 +87,17 @@ def open_written(path: Path) -> Written:
             return Written(path, size_bytes, header, None, file.tell())
         if bulk.length == UNDEFINED_LENGTH:
             return Written(path, size_bytes, header, bulk, size_bytes)
-        file.seek(bulk.offset + bulk.length)
-        if bulk.offset + bulk.length < size_bytes:
-            header.update(read_dataset(file, bool(implicit), bool(little)))
-        return Written(path, size_bytes, header, bulk, max(file.tell(), bulk.offset + bulk.length))
+        end = bulk.offset + bulk.length
+        file.seek(end)
+        if end < size_bytes:
+            rest = read_dataset(file, bool(implicit), bool(little))
+            end = max([end, *(_end_of(rest.get_item(tag), file.tell()) for tag in list(rest.keys()))])
+            header.update(rest)
+        return Written(path, size_bytes, header, bulk, end)
+
+
+def _end_of(element: RawDataElement | DataElement, otherwise: int) -> int:
+    return element.value_tell + element.length if isinstance(element, RawDataElement) else otherwise
 
 
 def _is_bulk(tag: BaseTag, _vr: str | None, _length: int) -> bool:
@@ -143,3 +153,33 @@ def item_paths(dataset: Dataset, keyword: str) -> Iterator[tuple[str, Dataset]]:
     """The items of a sequence with what a finding calls each."""
     for number, item in enumerate(dataset.get(keyword) or (), start=1):
         yield f"{keyword}[{number}]", item
+
+
+def all_items(dataset: Dataset, path: str = "") -> Iterator[tuple[str, str, Dataset]]:
+    """Path, sequence and item of every item, nested ones too. Other elements are not decoded: they may be broken."""
+    for tag in list(dataset.keys()):
+        if _is_sequence(dataset.get_item(tag)):
+            keyword = keyword_for_tag(tag) or str(tag)
+            for number, item in enumerate(dataset[tag].value or (), start=1):
+                yield f"{path}{keyword}[{number}]", keyword, item
+                yield from all_items(item, f"{path}{keyword}[{number}].")
+
+
+def _is_sequence(element: RawDataElement | DataElement) -> bool:
+    return vr_of(element) == "SQ"
+
+
+def vr_of(element: RawDataElement | DataElement) -> str:
+    """By the file, else (Implicit VR) by the dictionary."""
+    if element.VR is not None:
+        return str(element.VR)
+    return dictionary_VR(element.tag) if dictionary_has_tag(element.tag) else "UN"
+
+
+def is_empty(dataset: Dataset, keyword: str) -> bool:
+    """Whether an attribute that is there has no value; text is not decoded."""
+    element = dataset.get_item(keyword)
+    if isinstance(element, RawDataElement):
+        value = element.value or b""
+        return not (value if vr_of(element) in _NUMBER_VRS else value.strip(b" \0"))
+    return bool(element.is_empty)
