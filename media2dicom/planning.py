@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.uid import (
-    EncapsulatedSTLStorage,
+    UID,
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
     JPEGLosslessSV1,
@@ -20,6 +20,8 @@ from pydicom.uid import (
 )
 
 from media2dicom.cache import Cache
+from media2dicom.dicom.encapsulated import SOP_CLASS
+from media2dicom.dicom.transfer_syntaxes import VIDEO_SYNTAX_UIDS
 from media2dicom.dicom.uids import content_key
 from media2dicom.errors import DuplicateRow, Media2DicomError, NoPresentationContext, sealed
 from media2dicom.identity import confirm_identity
@@ -64,7 +66,12 @@ class Plan:
 
 def plan_manifest(manifest: Path, settings: Settings, server_name: str | None, *, offline: bool) -> Plan:
     """Raises ManifestUnusable and ServerUnknown. A server that does not answer is a problem of each of its rows."""
-    found = read_manifest(manifest, media_roots=settings.media_roots, known_servers=settings.servers)
+    found = read_manifest(
+        manifest,
+        media_roots=settings.media_roots,
+        known_servers=settings.servers,
+        sop_class_policy=settings.sop_class_policy,
+    )
     if not offline and (server_name is not None or any(row.destination is None for row in found.rows)):
         server_name, _ = settings.server(server_name)
     problems, plans = list(found.problems), []
@@ -175,6 +182,10 @@ def _context_notes(name: str, server: Server, settings: Settings, plans: list[Ro
     """Which of the objects to be sent the PACS would take, and how."""
     wanted: dict[str, set[str]] = {}
     for one in plans:
+        for mime_type in one.media.mime_types:
+            wanted.setdefault(SOP_CLASS[mime_type], set()).add(_NATIVE)
+        if one.media.mime_types:
+            continue
         sop_class, syntaxes = _object_of(one)
         wanted.setdefault(sop_class, set()).update(syntaxes)
     if not wanted:
@@ -196,6 +207,9 @@ def _context_notes(name: str, server: Server, settings: Settings, plans: list[Ro
         title = SOP_CLASS_NAMES.get(sop_class, sop_class)
         if not accepted.get(sop_class):
             notes.append(Note("no-presentation-context", f"{name} does not accept {title}."))
+        elif refused := VIDEO_SYNTAX_UIDS & (syntaxes - accepted[sop_class]):
+            names = ", ".join(sorted(UID(one).name for one in refused))
+            notes.append(Note("no-presentation-context", f"{name} does not accept videos as {names}."))
         elif syntaxes - accepted[sop_class]:
             notes.append(Note("transcoded", f"{name} refuses JPEG for {title}: it will be sent uncompressed."))
     return notes
@@ -206,15 +220,15 @@ SOP_CLASS_NAMES = {
     for uid in (
         SecondaryCaptureImageStorage,
         MultiFrameTrueColorSecondaryCaptureImageStorage,
-        EncapsulatedSTLStorage,
+        *map(UID, SOP_CLASS.values()),
     )
 }
 
 
 def _object_of(plan: RowPlan) -> tuple[str, set[str]]:
     options = plan.row.options
-    if plan.media.kind == "mesh":
-        return str(EncapsulatedSTLStorage), {_NATIVE}
+    if plan.media.video_transfer_syntax is not None:
+        return str(MultiFrameTrueColorSecondaryCaptureImageStorage), {plan.media.video_transfer_syntax}
     default = {str(JPEGBaseline8Bit)} if plan.media.kind == "video" else {str(JPEGBaseline8Bit), str(JPEGLosslessSV1)}
     syntaxes = {options.transfer_syntax} if options.transfer_syntax is not None else default
     cine = plan.media.kind == "video" and options.video_mode is VideoMode.CINE and plan.media.frames > 1

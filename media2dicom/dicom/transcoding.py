@@ -18,6 +18,8 @@ from pydicom.uid import UID
 
 from media2dicom.dicom.encoding import NATIVE_SYNTAXES, decode
 from media2dicom.dicom.part10 import PIXEL_DATA, document_bulk, native_bulk, write_part10
+from media2dicom.dicom.transfer_syntaxes import VIDEO_SYNTAX_UIDS
+from media2dicom.errors import NoPresentationContext
 from media2dicom.limits import refuse_over_limit
 from media2dicom.model import Instance
 
@@ -35,10 +37,16 @@ def native_size_bytes(header: Dataset) -> int:
 def transcode(instance: Instance, transfer_syntax_uid: str, path: Path) -> Instance:
     """Write `instance` natively in Explicit or Implicit VR Little Endian to `path`.
 
-    Raises OverUploadLimit before writing when the native form is too large to be sent, CacheFailed.
+    Raises NoPresentationContext for a video stream, which has no native form here, OverUploadLimit before writing
+    when the native form is too large to be sent, CacheFailed.
     """
     if transfer_syntax_uid not in NATIVE_SYNTAXES:
         raise ValueError(f"{transfer_syntax_uid} is no native transfer syntax")
+    if instance.transfer_syntax_uid in VIDEO_SYNTAX_UIDS:
+        raise NoPresentationContext(
+            f"The PACS does not accept the video's own stream ({UID(instance.transfer_syntax_uid).name}).",
+            next_step="Choose video_mode cine or frames; or have the PACS accept this transfer syntax, then retry.",
+        )
     header = dcmread(instance.path, defer_size=_DEFERRED_BYTES)
     bulk_tag = _ENCAPSULATED_DOCUMENT if _ENCAPSULATED_DOCUMENT in header else PIXEL_DATA
     offset = _value_offset(header, bulk_tag)

@@ -1,4 +1,4 @@
-"""The five transfer syntaxes that a row may ask for: UID, name, and what people call them.
+"""The transfer syntaxes that a row may ask for, five for pictures and those of kept videos: UID, name, aliases.
 
 Which of them can hold a given picture is `encoding.py`'s knowledge; what a PACS accepts is `pacs/`'s.
 """
@@ -9,7 +9,19 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
+from pydicom.uid import (
+    HEVCMP51,
+    MPEG2MPHL,
+    MPEG2MPML,
+    MPEG4HP41,
+    MPEG4HP41BD,
+    MPEG4HP422D,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+)
 
 
 @dataclass(frozen=True)
@@ -51,17 +63,29 @@ TRANSFER_SYNTAXES: Final = (
 )
 
 
+# Of a video that is filed as one stream. What its stream conforms to is chosen where the row says nothing.
+VIDEO_SYNTAXES: Final = (
+    TransferSyntax(str(MPEG2MPML), "MPEG2 Main Profile / Main Level", (".100", "0.100", "0.1")),
+    TransferSyntax(str(MPEG2MPHL), "MPEG2 Main Profile / High Level", (".101", "0.101")),
+    TransferSyntax(str(MPEG4HP41), "MPEG-4 AVC/H.264 High Profile / Level 4.1", (".102", "0.102")),
+    TransferSyntax(str(MPEG4HP41BD), "MPEG-4 AVC/H.264 BD-compatible High Profile / Level 4.1", (".103", "0.103")),
+    TransferSyntax(str(MPEG4HP422D), "MPEG-4 AVC/H.264 High Profile / Level 4.2 For 2D Video", (".104", "0.104")),
+    TransferSyntax(str(HEVCMP51), "HEVC/H.265 Main Profile / Level 5.1", (".107", "0.107")),
+)
+VIDEO_SYNTAX_UIDS: Final = frozenset(syntax.uid for syntax in VIDEO_SYNTAXES)
+
+
 def _folded(text: str) -> str:
     return re.sub(r"[\s_()/,-]+", "", text).casefold()
 
 
 _UID_OF: Final = {
     _folded(spelling): syntax.uid
-    for syntax in TRANSFER_SYNTAXES
+    for syntax in (*TRANSFER_SYNTAXES, *VIDEO_SYNTAXES)
     for spelling in (syntax.uid, syntax.name, *syntax.aliases)
 }
 
 
 def transfer_syntax_uid(text: str) -> str | None:
-    """The UID that a UID, name or alias means; None when it is none of the five."""
+    """The UID that a UID, name or alias means; None when it is none of these."""
     return _UID_OF.get(_folded(text))

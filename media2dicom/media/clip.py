@@ -49,13 +49,10 @@ class _Way:
     times_ms: tuple[float, ...]
     syntaxes: tuple[str, ...]  # that the stream may have, the usual one first
     level: H264Level | None = None  # to be coded anew at; None: the own stream is kept
+    constant_rate: Fraction | None = None  # frames are taken at, when coded anew; None: each frame is
     rows: int = 0  # upright
     columns: int = 0
     warnings: tuple[str, ...] = ()
-
-    @property
-    def rate(self) -> Fraction:
-        return _rate(self.times_ms)
 
 
 def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
@@ -88,14 +85,14 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
     if frames != len(made.displayed) or (way.level is None and frames != len(way.times_ms)):
         raise MediaDamaged(f"The video is damaged: {frames:,} of {len(way.times_ms):,} frames can be decoded.")
     times_ms = way.times_ms if way.level is None else _times_ms(made)
+    size_bytes = out.stat().st_size
     method = METHODS[way.listing.codec]
-    history = [LossyHistory(way.listing.ratio, method)] if method else []
-    if way.level is not None:
-        history.append(LossyHistory(made.ratio, "ISO_14496_10"))
+    history = [LossyHistory(way.listing.ratio, method)] if method and way.level is not None else []
+    history.append(LossyHistory(made.rows * made.columns * 3 * frames / size_bytes, METHODS[made.codec] or ""))
     aspect = way.listing.sample_aspect_ratio if way.level is None else Fraction(1)
     return Clip(
         path=out,
-        size_bytes=out.stat().st_size,
+        size_bytes=size_bytes,
         transfer_syntaxes=way.syntaxes,
         rows=made.rows,
         columns=made.columns,
@@ -119,7 +116,7 @@ def _way(path: Path, options: Options, limits: Settings) -> _Way:
     times_ms = _times_ms(listing)
     try:
         syntaxes = _own_syntaxes(path, container, listing, times_ms, limits)
-        way = _Way(container, listing, times_ms, syntaxes, None, listing.rows, listing.columns)
+        way = _Way(container, listing, times_ms, syntaxes, rows=listing.rows, columns=listing.columns)
     except OptionRefused as refusal:
         if options.video_mode is VideoMode.NATIVE:
             raise
@@ -177,8 +174,14 @@ def _unread(line: str) -> None:
 
 
 def _anew(container: Container, listing: Listing, times_ms: tuple[float, ...], reason: str) -> _Way:
-    """High Profile at level 4.1, at 4.2 where size and rate are above it; smaller only where both are too low."""
-    rate = min(_rate(times_ms), Fraction(_FASTEST))
+    """High Profile at level 4.1, at 4.2 where size and rate are above it; smaller only where both are too low.
+
+    Frames at a constant rate keep their number and times; else the frame on display is taken at the rate that is
+    usual in the clip.
+    """
+    steps = [later - earlier for earlier, later in pairwise(times_ms)] or [1000.0]
+    rate = min(Fraction(1000 / median(steps)).limit_denominator(1001), Fraction(_FASTEST))
+    keeps_frames = _is_even(steps) and _rate(times_ms) <= _FASTEST
     wide = listing.columns * listing.sample_aspect_ratio
     rows, columns = (round(wide), listing.rows) if listing.quarter_turn else (listing.rows, round(wide))
     shrunk, factor = (_even(rows), _even(columns)), Fraction(1)
@@ -193,6 +196,7 @@ def _anew(container: Container, listing: Listing, times_ms: tuple[float, ...], r
         times_ms,
         (level.transfer_syntax_uid,),
         level,
+        None if keeps_frames else rate,
         *shrunk,
         (f"{reason} It is coded anew as H.264{smaller}.",),
     )
@@ -203,14 +207,8 @@ def _even(side: int | Fraction) -> int:
 
 
 def _coding(way: _Way, level: H264Level) -> list[str]:
-    """Frames at a constant rate keep their number and times; else the frame on display is taken at the rate that is
-    usual in the clip."""
-    steps = [later - earlier for earlier, later in pairwise(way.times_ms)]
-    if _is_even(steps) and way.rate <= _FASTEST:
-        timing = ["-fps_mode", "passthrough"]
-    else:
-        rate = min(Fraction(1000 / median(steps)).limit_denominator(1001), way.rate, Fraction(_FASTEST))
-        timing = ["-fps_mode", "cfr", "-r", f"{rate.numerator}/{rate.denominator}"]
+    rate = way.constant_rate
+    timing = ["-fps_mode", "cfr", "-r", f"{rate.numerator}/{rate.denominator}"] if rate else ["-fps_mode", "passthrough"]
     picture = f"scale={way.columns}:{way.rows}:flags=bicubic+accurate_rnd+full_chroma_int:out_range=tv"
     coder = ["-c:v", "libx264", "-profile:v", "high", "-level:v", f"{level.level / 10:g}", "-threads", _THREADS]
     bounds = ["-maxrate", "62500k", "-bufsize", "78125k"]  # of both levels (ISO/IEC 14496-10 Tables A-1, A-2)
