@@ -54,7 +54,7 @@ def pdf(
     title: str = "",
     password: str | None = None,
     owner_password: str | None = None,
-    script: str = "",
+    scripted: bool = False,
     attachment: bytes = b"",
     opening: str = "",
 ) -> bytes:
@@ -64,8 +64,10 @@ def pdf(
         writer.add_blank_page(width=200, height=300)
     if title:
         writer.add_metadata({"/Title": title})
-    if script:
-        writer.add_js(script)
+    if scripted:
+        writer.root_object[NameObject("/Names")] = DictionaryObject(
+            {NameObject("/JavaScript"): DictionaryObject({NameObject("/Names"): ArrayObject()})}
+        )
     if attachment:
         writer.add_attachment("data.bin", attachment)
     if opening:

@@ -124,7 +124,7 @@ TRIANGLE = text_stl(sphere()[:2])
             binary_stl(np.concatenate([sphere(), np.full((1, 3, 3), np.inf, np.float32)])),
             f"Triangle {len(sphere()) + 1}",
         ),
-        (b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "neither"),
+        (b"ply\nformat ascii 1.0\n"[4:], "neither"),
         (b"solid nothing\nendsolid nothing\n", "no triangle"),
         (TRIANGLE.partition("endsolid")[0], "endsolid"),
         (TRIANGLE[: len(TRIANGLE) // 2], "endsolid"),
