@@ -8,9 +8,8 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +17,6 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import TiffImagePlugin
-from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Directory
 
 from media2dicom.errors import MediaDamaged, MediaUnsupported
 from media2dicom.media.exif import UPRIGHT, upright
@@ -28,10 +26,9 @@ from media2dicom.media.jpeg_reader import METHOD, refuse_rotten
 from media2dicom.media.payload import LossyHistory, Picture
 from media2dicom.media.pillow import loaded, opened
 from media2dicom.media.pixels import on_white, picture_of, scaled_to_8_bits
+from media2dicom.media.tiff_directory import Directory, read_directories
 from media2dicom.model import Options
 
-_MAX_PAGES: Final = 1000
-_BIGTIFF: Final = 43
 _JPEG: Final = 7
 _LOSSLESS: Final = {
     1: "none",
@@ -56,7 +53,30 @@ _BITS: Final = {
     _YCBCR: (8,),
 }
 _PREMULTIPLIED, _STRAIGHT = 1, 2  # ExtraSamples
-_REDUCED, _MASK = 1, 4  # bits of NewSubfileType
+_NO_PAGE: Final = 1 | 4  # bits of NewSubfileType: reduced picture, mask
+
+
+class _Tag(IntEnum):
+    """The fields that are read; nothing else of the file's metadata is."""
+
+    SUBFILE = 254
+    COLUMNS = 256
+    ROWS = 257
+    BITS = 258
+    COMPRESSION = 259
+    PHOTOMETRIC = 262
+    STRIPS = 273
+    ORIENTATION = 274
+    SAMPLES = 277
+    STRIP_BYTES = 279
+    PLANAR = 284
+    COLORS = 320
+    TILES = 324
+    TILE_BYTES = 325
+    EXTRA = 338
+    SAMPLE_FORMAT = 339
+    JPEG_TABLES = 347
+    ICC = 34675
 
 
 @dataclass(frozen=True)
@@ -107,94 +127,70 @@ def read(path: Path, options: Options) -> Picture:
 
 def _page(path: Path) -> _Page:
     """The one full page of the file. Raises MediaDamaged, MediaUnsupported."""
+    directories = [
+        one for one in read_directories(path, frozenset(_Tag)) if not one.get(_Tag.SUBFILE, (0,))[0] & _NO_PAGE
+    ]
+    if not directories:
+        raise MediaUnsupported("The TIFF file holds reduced pictures only.")
+    if len(directories) > 1:
+        raise MediaUnsupported(
+            f"The TIFF file has {len(directories)} pages.", next_step="Export each page to a file of its own."
+        )
     try:
-        directories = [directory for directory in _directories(path) if not directory.get(254, 0) & (_REDUCED | _MASK)]
-        if not directories:
-            raise MediaUnsupported("The TIFF file holds reduced pictures only.")
-        if len(directories) > 1:
-            raise MediaUnsupported(
-                f"The TIFF file has {len(directories)} pages.", next_step="Export each page to a file of its own."
-            )
         return _page_of(directories[0])
-    except (SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, struct.error) as error:
-        raise MediaDamaged(f"The TIFF file's directory cannot be read ({type(error).__name__}).") from None
-
-
-def _directories(path: Path) -> Iterator[Directory]:
-    with path.open("rb") as file:
-        head = file.read(16)
-        if head.startswith(b"MM\0+"):
-            raise MediaUnsupported("The TIFF file is a big-endian BigTIFF.")  # Pillow's directories know no such
-        head = head if head[2] == _BIGTIFF else head[:8]
-        at, seen = Directory(head).next, set[int]()
-        while at:
-            if at in seen or len(seen) >= _MAX_PAGES:
-                raise MediaDamaged("The TIFF file's directories are without end.")
-            seen.add(at)
-            file.seek(at)
-            directory = Directory(head)
-            try:
-                directory.load(file)
-            except OSError:
-                raise MediaDamaged("The TIFF file is cut off: its directory is missing.") from None
-            yield directory
-            at = directory.next
+    except (KeyError, IndexError, ValueError):
+        raise MediaDamaged("The TIFF file's directory lacks what a picture needs.") from None
 
 
 def _page_of(directory: Directory) -> _Page:
     photometric, bits, alpha = _pixel_form(directory)
-    compression = directory.get(259, 1)
+    (compression,) = directory.get(_Tag.COMPRESSION, (1,))
     if compression != _JPEG and compression not in _LOSSLESS:
         raise MediaUnsupported(f"The TIFF file's coding (Compression {compression}) cannot be read.")
     if photometric == _YCBCR and compression != _JPEG:
         raise MediaUnsupported("The TIFF file holds YCbCr pixels that are not JPEG.")
-    rows, columns = int(directory[257]), int(directory[256])
-    if rows < 1 or columns < 1:
+    rows, columns = directory[_Tag.ROWS][0], directory[_Tag.COLUMNS][0]
+    if not rows or not columns:
         raise MediaDamaged("The TIFF file declares a picture without pixels.")
-    tiled = 324 in directory
-    offsets, lengths = (_numbers(directory[tag]) for tag in ((324, 325) if tiled else (273, 279)))
-    profile = directory.get(34675)
+    kinds = (_Tag.TILES, _Tag.TILE_BYTES) if _Tag.TILES in directory else (_Tag.STRIPS, _Tag.STRIP_BYTES)
+    (orientation,) = directory.get(_Tag.ORIENTATION, (UPRIGHT,))
     return _Page(
         rows=rows,
         columns=columns,
         bits=bits,
         photometric=photometric,
         alpha=alpha,
-        planar=directory.get(284, 1) == 2 and _COLOURS[photometric] + bool(alpha) > 1,
-        orientation=orientation if (orientation := directory.get(274, UPRIGHT)) in range(1, 9) else UPRIGHT,
+        planar=directory.get(_Tag.PLANAR, (1,)) == (2,) and _COLOURS[photometric] + bool(alpha) > 1,
+        orientation=orientation if 1 <= orientation <= 8 else UPRIGHT,
         lossy=compression == _JPEG,
-        strips=tuple(zip(offsets, lengths, strict=True)),
-        jpeg_tables=directory.get(347, b""),
-        colors=_numbers(directory[320]) if photometric == _PALETTE else (),
-        icc_profile=profile if isinstance(profile, bytes) else None,
+        strips=tuple(zip(directory[kinds[0]], directory[kinds[1]], strict=True)),
+        jpeg_tables=bytes(directory.get(_Tag.JPEG_TABLES, ())),
+        colors=directory[_Tag.COLORS] if photometric == _PALETTE else (),
+        icc_profile=bytes(directory[_Tag.ICC]) if _Tag.ICC in directory else None,
     )
 
 
 def _pixel_form(directory: Directory) -> tuple[int, int, int]:
     """PhotometricInterpretation, bits a sample, and the kind of alpha, when the project can show such pixels."""
-    photometric = int(directory[262])
+    (photometric,) = directory[_Tag.PHOTOMETRIC]
     if photometric not in _COLOURS:
         raise MediaUnsupported(f"The TIFF file's colours (PhotometricInterpretation {photometric}) cannot be read.")
-    samples = int(directory.get(277, 1))
-    if any(kind != 1 for kind in _numbers(directory.get(339, 1))):
+    (samples,) = directory.get(_Tag.SAMPLES, (1,))
+    if set(directory.get(_Tag.SAMPLE_FORMAT, (1,))) != {1}:
         raise MediaUnsupported(
             "The TIFF file holds signed or floating-point samples.",
             next_step="Export it with unsigned samples of 8 or 16 bits: which greys are meant is yours to choose.",
         )
-    bits = set(_numbers(directory.get(258, 1)))
-    if len(bits) > 1 or not bits <= set(_BITS[photometric]):
+    bits = set(directory.get(_Tag.BITS, (1,)))
+    if len(bits) != 1 or not bits <= set(_BITS[photometric]):
         raise MediaUnsupported(f"The TIFF file's samples of {', '.join(map(str, sorted(bits)))} bits cannot be read.")
-    extra = _numbers(directory.get(338, ()))
     further = samples - _COLOURS[photometric]
     if further == 0:
         return photometric, bits.pop(), 0
+    extra = directory.get(_Tag.EXTRA, ())
     if further != 1 or extra not in ((_PREMULTIPLIED,), (_STRAIGHT,)) or photometric in (_PALETTE, _CMYK, _YCBCR):
         raise MediaUnsupported("The TIFF file has channels besides its colours that are not transparency.")
     return photometric, bits.pop(), extra[0]
-
-
-def _numbers(value: Any) -> tuple[int, ...]:
-    return tuple(map(int, value)) if isinstance(value, tuple) else (int(value),)
 
 
 # --- pixels -------------------------------------------------------------------------------------------------------

@@ -519,6 +519,7 @@ TIFF_CASES = (
     _coded("tiled", RGB, photometric="rgb", tile=(16, 16), compression="lzw"),
     _coded("big-endian, 16 bits", GREY16, bits=16, byteorder=">"),
     _coded("BigTIFF", GREY16, bits=16, bigtiff=True),
+    _coded("BigTIFF, big-endian", RGB, photometric="rgb", bigtiff=True, byteorder=">"),
     _tiff(
         "bits from the lowest (FillOrder 2)",
         lambda: making.tiff(
@@ -575,12 +576,6 @@ TIFF_CASES = (
         by_tifffile(RGB, photometric="rgb", compression="jpeg2000"),
         refused=MediaUnsupported,
         why="this coding is not read",
-    ),
-    _tiff(
-        "BigTIFF, big-endian",
-        by_tifffile(RGB, photometric="rgb", bigtiff=True, byteorder=">"),
-        refused=MediaUnsupported,
-        why="this byte order is not read in BigTIFF",
     ),
     _tiff("cut off", lambda: by_tifffile(RGB, photometric="rgb")()[:-500], refused=MediaDamaged, why="it is cut off"),
     _tiff(
