@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli_inspect import inspect
 from flows.cli_servers import servers
 from flows.terminal import ConfigOption, Exit, JsonOption, console_for, exits, print_json, say
 from media2dicom.errors import Media2DicomError
@@ -29,6 +30,7 @@ app = typer.Typer(
 cache = typer.Typer(help="The cache folder: source headers and prepared instances.", no_args_is_help=True)
 app.add_typer(servers, name="servers")
 app.add_typer(cache, name="cache")
+app.command()(inspect)
 
 
 ManifestArgument = Annotated[Path, typer.Argument(help="The manifest: .xlsx, .csv or .tsv.")]
@@ -187,7 +189,7 @@ def convert(
     console = console_for()
     with exits(console):
         bench = open_workbench(load_settings())
-        options, header = parse_options(set_ or []), read_source(source)
+        options, header = parse_options(set_ or [], bench.settings), read_source(source)
         make_folder(out)
     if not str(header.get("PatientID") or ""):
         say(console, f"{source}: the source has no Patient ID.", "yellow")

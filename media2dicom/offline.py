@@ -18,14 +18,15 @@ from media2dicom.manifest.values import ValueRefused
 from media2dicom.media import content_sha256, media_type_of
 from media2dicom.model import Instance, Options, Row
 from media2dicom.preparing import Source, plan, prepare
+from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench
 
 _OPTION_NAMES = {field.name for field in fields(Options)}
 
 
-def parse_options(assignments: Iterable[str]) -> Options:
+def parse_options(assignments: Iterable[str], settings: Settings) -> Options:
     """`column=value` texts as a manifest's cells. Raises CellRefused naming the column."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"sop_class_policy": settings.sop_class_policy}
     for assignment in assignments:
         text, sign, value = assignment.partition("=")
         name = header_name(text)

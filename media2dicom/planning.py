@@ -7,20 +7,15 @@ is the patient the same, would it take the objects.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from pydicom.dataset import Dataset
-from pydicom.uid import (
-    UID,
-    ExplicitVRLittleEndian,
-    JPEGBaseline8Bit,
-    JPEGLosslessSV1,
-    MultiFrameTrueColorSecondaryCaptureImageStorage,
-    SecondaryCaptureImageStorage,
-)
+from pydicom.uid import UID, JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
 from media2dicom.cache import Cache
-from media2dicom.dicom.encapsulated import SOP_CLASS
+from media2dicom.dicom.building import Build
+from media2dicom.dicom.images import picture_class
 from media2dicom.dicom.transfer_syntaxes import VIDEO_SYNTAX_UIDS
 from media2dicom.dicom.uids import content_key
 from media2dicom.errors import DuplicateRow, Media2DicomError, NoPresentationContext, sealed
@@ -37,8 +32,6 @@ from media2dicom.preparing import Source, plan, prepare
 from media2dicom.settings import Server, Settings
 from media2dicom.steps.retrieve import fetch_source
 
-_NATIVE = str(ExplicitVRLittleEndian)
-
 
 @dataclass(frozen=True)
 class RowPlan:
@@ -47,6 +40,7 @@ class RowPlan:
     row: Row
     destination: str | None
     media: MediaPlan
+    objects: frozenset[tuple[str, str]]  # SOP Class and transfer syntax of the instances
 
 
 @dataclass(frozen=True)
@@ -82,7 +76,7 @@ def plan_manifest(manifest: Path, settings: Settings, server_name: str | None, *
         destination = row.destination or server_name
         try:
             source = _STAND_IN if offline or destination is None else sources.of(destination, row)
-            media = _try_out(row, source, settings)
+            media, objects = _try_out(row, source, settings)
             study = study_reference(row)[1] if source is _STAND_IN else str(source.header.StudyInstanceUID)
             earlier = filed.setdefault(content_key(f"{destination}/{study}", row), row.row_number)
             if earlier != row.row_number:
@@ -91,7 +85,7 @@ def plan_manifest(manifest: Path, settings: Settings, server_name: str | None, *
             problems.append(_problem(row, error))
             continue
         problems += [_warning(row, text) for text in media.warnings]
-        plans.append(RowPlan(row, destination, media))
+        plans.append(RowPlan(row, destination, media, objects))
     notes = list(found.notes)
     for name in asked:
         notes += _context_notes(
@@ -137,12 +131,13 @@ class _Sources:
         return source
 
 
-def _try_out(row: Row, source: Source, settings: Settings) -> MediaPlan:
+def _try_out(row: Row, source: Source, settings: Settings) -> tuple[MediaPlan, frozenset[tuple[str, str]]]:
     """The row's media as a run would convert it, thrown away at once; a video is listed, not decoded."""
     planned = plan(row, settings)
     if planned.kind == "video":
+        objects = _video_objects(planned, row, source, settings)
         warning = size_warning(planned.largest_instance_bytes, settings.upload_size_warning_mb)
-        return replace(planned, warnings=(*planned.warnings, *([warning] if warning else [])))
+        return replace(planned, warnings=(*planned.warnings, *([warning] if warning else []))), objects
     with Cache(settings.cache_dir).work_folder() as folder:
         prepared = prepare(
             planned,
@@ -154,9 +149,19 @@ def _try_out(row: Row, source: Source, settings: Settings) -> MediaPlan:
             work_folder=folder,
         )
         sizes = [instance.size_bytes for instance in prepared.instances]
+        objects = frozenset((one.sop_class_uid, one.transfer_syntax_uid) for one in prepared.instances)
     warning = size_warning(max(sizes), settings.upload_size_warning_mb)
     warnings = (*prepared.warnings, *([warning] if warning else []))
-    return replace(planned, estimated_bytes=sum(sizes), largest_instance_bytes=max(sizes), warnings=warnings)
+    return replace(planned, estimated_bytes=sum(sizes), largest_instance_bytes=max(sizes), warnings=warnings), objects
+
+
+def _video_objects(planned: MediaPlan, row: Row, source: Source, settings: Settings) -> frozenset[tuple[str, str]]:
+    """What a video would become, which is taken for a colour one. Raises OptionRefused for a policy that cannot be."""
+    build = Build(row, source.header, source.image_modality, settings, "0", datetime.now(), lambda part: Path())
+    syntax = planned.video_transfer_syntax or row.options.transfer_syntax or str(JPEGBaseline8Bit)
+    cine = row.options.video_mode is VideoMode.CINE and planned.frames > 1
+    multi_frame = cine or planned.video_transfer_syntax is not None
+    return frozenset({(picture_class(build, multi_frame=multi_frame, color=True, bits_stored=8), syntax)})
 
 
 def _stand_in() -> Source:
@@ -164,6 +169,8 @@ def _stand_in() -> Source:
     header = Dataset()
     header.SOPClassUID, header.SOPInstanceUID = SecondaryCaptureImageStorage, "2.25.1"
     header.StudyInstanceUID, header.SeriesInstanceUID, header.PatientID = "2.25.2", "2.25.3", "0"
+    # What a source may say and a row leave open is no problem of the row's.
+    header.Modality, header.BodyPartExamined, header.ImageLaterality = "OT", "WHOLEBODY", "B"
     return Source(header)
 
 
@@ -181,13 +188,8 @@ def _warning(row: Row, text: str) -> Problem:
 def _context_notes(name: str, server: Server, settings: Settings, plans: list[RowPlan]) -> list[Note]:
     """Which of the objects to be sent the PACS would take, and how."""
     wanted: dict[str, set[str]] = {}
-    for one in plans:
-        for mime_type in one.media.mime_types:
-            wanted.setdefault(SOP_CLASS[mime_type], set()).add(_NATIVE)
-        if one.media.mime_types:
-            continue
-        sop_class, syntaxes = _object_of(one)
-        wanted.setdefault(sop_class, set()).update(syntaxes)
+    for sop_class, syntax in sorted({found for one in plans for found in one.objects}):
+        wanted.setdefault(sop_class, set()).add(syntax)
     if not wanted:
         return []
     probes = [
@@ -204,7 +206,7 @@ def _context_notes(name: str, server: Server, settings: Settings, plans: list[Ro
     except Media2DicomError as error:
         return [Note(error.code, f"{name}: {error.message}")]
     for sop_class, syntaxes in wanted.items():
-        title = SOP_CLASS_NAMES.get(sop_class, sop_class)
+        title = UID(sop_class).name
         if not accepted.get(sop_class):
             notes.append(Note("no-presentation-context", f"{name} does not accept {title}."))
         elif refused := VIDEO_SYNTAX_UIDS & (syntaxes - accepted[sop_class]):
@@ -213,23 +215,3 @@ def _context_notes(name: str, server: Server, settings: Settings, plans: list[Ro
         elif syntaxes - accepted[sop_class]:
             notes.append(Note("transcoded", f"{name} refuses JPEG for {title}: it will be sent uncompressed."))
     return notes
-
-
-SOP_CLASS_NAMES = {
-    str(uid): uid.name
-    for uid in (
-        SecondaryCaptureImageStorage,
-        MultiFrameTrueColorSecondaryCaptureImageStorage,
-        *map(UID, SOP_CLASS.values()),
-    )
-}
-
-
-def _object_of(plan: RowPlan) -> tuple[str, set[str]]:
-    options = plan.row.options
-    if plan.media.video_transfer_syntax is not None:
-        return str(MultiFrameTrueColorSecondaryCaptureImageStorage), {plan.media.video_transfer_syntax}
-    default = {str(JPEGBaseline8Bit)} if plan.media.kind == "video" else {str(JPEGBaseline8Bit), str(JPEGLosslessSV1)}
-    syntaxes = {options.transfer_syntax} if options.transfer_syntax is not None else default
-    cine = plan.media.kind == "video" and options.video_mode is VideoMode.CINE and plan.media.frames > 1
-    return str(MultiFrameTrueColorSecondaryCaptureImageStorage if cine else SecondaryCaptureImageStorage), syntaxes

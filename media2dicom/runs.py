@@ -58,7 +58,12 @@ def begin_run(
         _refuse_pending(bench, manifest, run_id)
     sha256 = _sha256_of(manifest)
     roots = (*settings.media_roots, home_of(settings, manifest))
-    found = read_manifest(manifest, media_roots=roots, known_servers=settings.servers)
+    found = read_manifest(
+        manifest,
+        media_roots=roots,
+        known_servers=settings.servers,
+        sop_class_policy=settings.sop_class_policy,
+    )
     if _sha256_of(manifest) != sha256:
         raise ManifestUnusable(f"{manifest.name} was written to while it was read.")
     if server_name is not None or any(row.destination is None for row in found.rows):

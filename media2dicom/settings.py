@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from media2dicom.errors import ServerUnknown, SettingsError
+from media2dicom.model import SopClassPolicy
 
 APP_NAME: Final = "media2dicom"
 ENV_PREFIX: Final = "MEDIA2DICOM_"
@@ -171,6 +172,7 @@ class Settings(BaseSettings):
     max_pixels: Annotated[int, Field(ge=1)] = 250_000_000  # of one picture or frame
     max_video_hours: Annotated[float, Field(gt=0)] = 24
     max_video_frames: Annotated[int, Field(ge=1)] = 20_000  # of one row
+    sop_class_policy: SopClassPolicy = SopClassPolicy.SECONDARY_CAPTURE  # of rows that say nothing of it
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95  # where the project itself encodes baseline JPEG
     parallel_batches: Annotated[int, Field(ge=1, le=64)] = 4  # of one run
     rows_per_run: Annotated[int, Field(ge=1, le=10_000)] = 2000  # a larger manifest is cut into several runs

@@ -12,7 +12,7 @@ from media2dicom.dicom.anatomy import add_anatomy, known_body_part
 from media2dicom.dicom.attributes import add_equipment
 from media2dicom.dicom.building import Build, start_dataset
 from media2dicom.dicom.modalities import modality_of
-from media2dicom.dicom.picture_classes import Family, Kind, modality_for
+from media2dicom.dicom.picture_classes import Family, Kind, kind_of, modality_for, sop_class_of
 from media2dicom.dicom.references import (
     add_referenced_series,
     add_source_instance,
@@ -24,9 +24,16 @@ from media2dicom.dicom.values import valid_text
 from media2dicom.errors import OptionRefused
 
 
-def refuse_cine_without_region(kind: Kind, build: Build) -> None:
+def picture_class(build: Build, *, multi_frame: bool, color: bool, bits_stored: int) -> str:
+    """The SOP Class of a picture or a cine of the row. Raises OptionRefused when its policy has none."""
+    kind = kind_of(build)
+    refuse_cine_without_region(kind, build, multi_frame=multi_frame)
+    return sop_class_of(kind, multi_frame=multi_frame, color=color, bits_stored=bits_stored)
+
+
+def refuse_cine_without_region(kind: Kind, build: Build, *, multi_frame: bool = True) -> None:
     """VL Image asks for the anatomic region of a multi-frame image (PS3.3 C.8.12.1, type 1C)."""
-    if kind.family is Family.VISIBLE_LIGHT:
+    if multi_frame and kind.family is Family.VISIBLE_LIGHT:
         part = known_body_part(build)
         if part is None or not part.sct_code:
             raise OptionRefused(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from media2dicom.errors import CellRefused, MediaChanged, RowRefused, ServerUnknown
+from media2dicom.manifest.cells import refuse_trap
 from media2dicom.manifest.columns import COLUMN, COLUMNS, MANDATORY_COLUMNS, STUDY_COLUMNS, Column, Kind
 from media2dicom.manifest.headers import Header
 from media2dicom.manifest.keys import derived_row_id
@@ -17,7 +17,6 @@ from media2dicom.manifest.tables import Cell, Table, address, cell_text, is_numb
 from media2dicom.manifest.values import ValueRefused
 from media2dicom.model import Options, Row
 
-_ERROR_VALUE: Final = re.compile(r"#(REF|DIV/0|NAME|VALUE|NUM|NULL|N/A|SPILL|CALC|FIELD|GETTING_DATA|BLOCKED)[!?]?")
 _EXACT_BELOW: Final = 10**15  # a spreadsheet's number has 15 digits
 _OPTION_NAMES: Final = frozenset(option.name for option in fields(Options))
 _READ_COLUMNS: Final = tuple(column for column in COLUMNS if column.kind is not Kind.SYSTEM)
@@ -46,12 +45,18 @@ class LineChecker:
     """Checks lines of one table."""
 
     def __init__(
-        self, table: Table, header: Header, finder: MediaFinder, known_servers: Collection[str] | None
+        self,
+        table: Table,
+        header: Header,
+        finder: MediaFinder,
+        known_servers: Collection[str] | None,
+        defaults: Mapping[str, Any],
     ) -> None:
         self._table = table
         self._header = header
         self._finder = finder
         self._known_servers = known_servers
+        self._defaults = defaults  # parsed; of columns whose cell is empty
         self._columns = [(column, header.index[column.name]) for column in _READ_COLUMNS if column.name in header.index]
         self._last_header = max(place for place, text in enumerate(header.texts) if text)
 
@@ -67,6 +72,7 @@ class LineChecker:
         for column, place in self._columns:
             if column.name != "skip":
                 self._read_cell(line, column, place, cells)
+        line.values |= {name: value for name, value in self._defaults.items() if name not in line.texts}
         self._check_presence(line)
         self._check_shape(line, cells)
         self._check_span(line)
@@ -96,7 +102,7 @@ class LineChecker:
     def _read_cell(self, line: Line, column: Column, place: int, cells: tuple[Cell, ...]) -> None:
         text = line.texts.get(column.name, "")
         try:
-            self._refuse_trap(text, (line.row_number, place))
+            refuse_trap(self._table.traps, text, (line.row_number, place))
             if not text:
                 return
             if column.identifier:
@@ -105,20 +111,6 @@ class LineChecker:
         except ValueRefused as refusal:
             severity = Severity.ERROR if column.used else Severity.WARNING
             self._note(line, column.name, severity, CellRefused.code, refusal.cause, refusal.remedy)
-
-    def _refuse_trap(self, text: str, position: tuple[int, int]) -> None:
-        traps = self._table.traps
-        if position in traps.errors or (text[:1] == "#" and _ERROR_VALUE.fullmatch(text)):
-            raise ValueRefused("the cell holds an error value such as #REF! or #N/A", "Correct the formula, or type.")
-        if not text and position in traps.formulas:
-            raise ValueRefused(
-                "the cell holds a formula without a stored result",
-                "Open the workbook in the spreadsheet program and save it, or type the value.",
-            )
-        if position in traps.merged:
-            raise ValueRefused(
-                "the cell is part of a merged cell, so its value is not known", "Unmerge it and fill in every cell."
-            )
 
     def _guard_identifier(self, line: Line, column: str, cell: Cell) -> None:
         if isinstance(cell, str):

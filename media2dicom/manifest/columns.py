@@ -59,7 +59,7 @@ COLUMNS: Final = (
     Column("series_group", Kind.SERIES, _LO, "Rows that share it become one series."),
     Column("instance_order", Kind.SERIES, _SERIES_NUMBER, "Place in the series; the row's place in it when empty."),
     Column("accession_override", Kind.SERIES, values.identifier(_SH), "Replaces the study's number.", identifier=True),
-    Column("modality", Kind.SERIES, values.code_string, "Replaces the source's Modality, e.g. XC."),
+    Column("modality", Kind.SERIES, values.modality, "Replaces the source's Modality, e.g. XC."),
     Column(
         "sop_class_policy",
         Kind.SERIES,
@@ -70,7 +70,7 @@ COLUMNS: Final = (
     Column("document_title", Kind.SERIES, values.text(1024), "Title of a PDF, a CDA document or a 3D model."),
     Column("content_date", Kind.SERIES, values.date, "When the picture was taken, YYYY-MM-DD."),
     Column("content_time", Kind.SERIES, values.time, "When the picture was taken, HH:MM:SS."),
-    Column("body_part", Kind.CLINICAL, values.code_string, "Body Part Examined (PS3.16 Annex L), e.g. HAND."),
+    Column("body_part", Kind.CLINICAL, values.body_part, "Body Part Examined (PS3.16 Annex L), e.g. HAND."),
     Column("laterality", Kind.CLINICAL, values.laterality, "R, L, B (both) or U (unpaired)."),
     Column("view", Kind.CLINICAL, values.any_text, "View.", used=False),
     Column("department", Kind.CLINICAL, values.any_text, "Department.", used=False),
@@ -108,6 +108,15 @@ COLUMNS: Final = (
     Column("finished_at", Kind.SYSTEM, values.any_text, "When the row ended."),
 )
 COLUMN: Final = {column.name: column for column in COLUMNS}
+# What the sheet Defaults may set for all rows: not what names one file, patient, study or place in a series.
+DEFAULTABLE: Final = tuple(
+    column.name
+    for column in COLUMNS
+    if column.kind in (Kind.SERIES, Kind.CLINICAL, Kind.VIDEO, Kind.MODEL, Kind.ROUTING)
+    and column.used
+    and not column.identifier
+    and column.name not in ("series_group", "instance_order")
+)
 SYSTEM_COLUMNS: Final = tuple(column.name for column in COLUMNS if column.kind is Kind.SYSTEM)
 STUDY_COLUMNS: Final = ("study_instance_uid", "accession_number")  # one of them is required
 MANDATORY_COLUMNS: Final = ("media", "patient_id")

@@ -72,6 +72,7 @@ def _group_facts(row: Row) -> dict[str, object]:
         "series_description": options.series_description,
         "series_number": options.series_number,
         "accession_override": options.accession_override,
+        "body_part": options.body_part,
     }
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from media2dicom.manifest.checking import Line, LineChecker
 from media2dicom.manifest.crossing import check_between_rows
+from media2dicom.manifest.defaults import read_defaults
 from media2dicom.manifest.headers import Header, read_header
 from media2dicom.manifest.keys import digest
 from media2dicom.manifest.paths import MediaFinder
 from media2dicom.manifest.report import Manifest, RefusedRow, SkippedRow
 from media2dicom.manifest.tables import Table, cell_text, open_table
+from media2dicom.model import SopClassPolicy
 
 
 def read_manifest(
@@ -21,12 +23,14 @@ def read_manifest(
     media_roots: Iterable[Path] = (),
     known_servers: Collection[str] | None = None,
     hash_media: bool = True,
+    sop_class_policy: SopClassPolicy = SopClassPolicy.SECONDARY_CAPTURE,
 ) -> Manifest:
     """Read an .xlsx, .csv or .tsv manifest and check all of it. Nothing is asked of a PACS, no media is decoded.
 
     Media are looked for below the manifest's folder and `media_roots`, nowhere else. `known_servers` are the names
     that `destination` may have (None: not checked). Without `hash_media` rows have no media_sha256, a given one is
-    not compared, and keys differ from those of a run that hashes.
+    not compared, and keys differ from those of a run that hashes. `sop_class_policy` is the site's: the sheet Defaults
+    overrides it, and a row's own cell overrides that.
 
     Raises ManifestUnusable when the sheet as a whole cannot be used, with every cause on a line of its message.
     What is wrong with a row refuses that row only.
@@ -35,7 +39,8 @@ def read_manifest(
     row_numbers = _filled_rows(table)
     header = read_header(table, row_numbers)
     finder = MediaFinder(path.parent, media_roots, hash_media=hash_media)
-    checker = LineChecker(table, header, finder, known_servers)
+    defaults = {"sop_class_policy": sop_class_policy} | read_defaults(path)
+    checker = LineChecker(table, header, finder, known_servers, defaults)
     lines = [checker.check(number) for number in row_numbers]
     check_between_rows(lines, checker)
     refused, skipped = _set_aside(lines, table, header)

@@ -10,6 +10,7 @@ import csv
 import datetime as dt
 import io
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,9 +19,10 @@ import pandas as pd
 from openpyxl.utils import get_column_letter
 
 from media2dicom.errors import ManifestUnusable
-from media2dicom.manifest.traps import MAX_CELLS, Traps, scan_workbook
+from media2dicom.manifest.traps import MAX_CELLS, Traps, scan_workbook, sheet_names
 
 DATA_SHEET: Final = "Data"
+DEFAULTS_SHEET: Final = "Defaults"
 SUFFIXES: Final = (".xlsx", ".csv", ".tsv")
 _OLE: Final = b"\xd0\xcf\x11\xe0"  # .xls, and .xlsx with a password
 _ZIP: Final = b"PK\x03\x04"
@@ -94,20 +96,32 @@ def open_table(path: Path) -> Table:
             f"The manifest is not what its name says: its content is {'a' if head == _ZIP else 'no'} workbook.",
             next_step="Save it again from the spreadsheet program, as .xlsx or .csv.",
         )
-    return _read_workbook(path) if suffix == ".xlsx" else _read_text(path)
+    return _read_sheet(path, choose_sheet) if suffix == ".xlsx" else _read_text(path)
+
+
+def open_defaults(path: Path) -> Table | None:
+    """The sheet named Defaults of a manifest that `open_table` has read; None where there is none."""
+    if path.suffix.lower() != ".xlsx":
+        return None
+    named = _named(DEFAULTS_SHEET, sheet_names(path))
+    return None if named is None else _read_sheet(path, lambda _: named)
 
 
 def choose_sheet(names: list[str]) -> str:
-    """The sheet named Data (any case), else the first."""
-    return next((name for name in names if name.strip().casefold() == DATA_SHEET.casefold()), names[0])
+    """The sheet named Data (any case), else the first that is not Defaults."""
+    return _named(DATA_SHEET, names) or next((name for name in names if not _named(DEFAULTS_SHEET, [name])), names[0])
+
+
+def _named(wanted: str, names: Iterable[str]) -> str | None:
+    return next((name for name in names if name.strip().casefold() == wanted.casefold()), None)
 
 
 # --- workbooks --------------------------------------------------------------------------------------------------
 
 
-def _read_workbook(path: Path) -> Table:
+def _read_sheet(path: Path, choose: Callable[[list[str]], str]) -> Table:
     # The scan comes first: it measures the sheet before calamine lays it out in memory as a full rectangle.
-    sheet, traps = scan_workbook(path, choose_sheet)
+    sheet, traps = scan_workbook(path, choose)
     try:
         frame = pd.read_excel(
             path, sheet_name=sheet, engine="calamine", header=None, dtype=object, na_filter=False, keep_default_na=False

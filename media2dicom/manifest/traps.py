@@ -81,6 +81,11 @@ def scan_workbook(path: Path, choose_sheet: Callable[[list[str]], str]) -> tuple
         ) from None
 
 
+def sheet_names(path: Path) -> list[str]:
+    """Of a workbook that was scanned before."""
+    return list(_sheet_parts(path))
+
+
 def _refuse_bomb(archive: zipfile.ZipFile) -> None:
     infos = archive.infolist()
     if any(info.flag_bits & 0x1 for info in infos):

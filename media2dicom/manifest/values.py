@@ -16,6 +16,8 @@ from typing import Final
 
 from pydicom.sr.codedict import codes
 
+from media2dicom.dicom.body_parts import body_part_of
+from media2dicom.dicom.modalities import modality_of
 from media2dicom.dicom.transfer_syntaxes import transfer_syntax_uid
 from media2dicom.dicom.values import LARGEST_IS
 from media2dicom.model import SopClassPolicy, Units, VideoMode
@@ -95,14 +97,24 @@ def uid(value: str) -> str:
     return value
 
 
-def code_string(value: str) -> str:
-    """CS (PS3.5 6.2), raised to upper case."""
-    value = value.upper()
-    if re.fullmatch(r"[A-Z0-9_ ]{1,16}", value) is None:
+def modality(value: str) -> str:
+    """A defined term of Modality (PS3.3 C.7.3.1.1.1), raised to upper case; a retired one becomes its successor."""
+    found = modality_of(value.upper())
+    if found is None:
         raise ValueRefused(
-            "a code has 1 to 16 capital letters, digits, spaces or underscores", "Write a DICOM code, e.g. US or XC."
+            "the modality is no defined term of DICOM", "Write a modality of DICOM, e.g. US or XC, or leave it empty."
         )
-    return value
+    return found
+
+
+def body_part(value: str) -> str:
+    """A defined term of Body Part Examined (PS3.16 Annex L), whatever its case and spaces."""
+    found = body_part_of(value)
+    if found is None:
+        raise ValueRefused(
+            "the body part is no defined term of DICOM (PS3.16 Annex L)", "Write e.g. HAND, FOREARM, FACE or ABDOMEN."
+        )
+    return found.term
 
 
 def sha256(value: str) -> str:
