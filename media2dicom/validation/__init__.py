@@ -37,9 +37,16 @@ def check(written: Written) -> Iterator[Finding]:
         yield Finding("SOPClassUID", "is none that the project writes", "PS3.4 B.5")
         return
     told = {finding.attribute for finding in broken}
-    for checker in (check_identity, check_attributes, check_codes, check_document):
-        yield from (finding for finding in checker(written, iod) if finding.attribute not in told)
-    yield from (finding for finding in check_pixels(written) if finding.attribute not in told)
+    for checker in (check_identity, check_attributes, check_codes, check_document, check_pixels):
+        try:
+            found = list(checker(written, iod))
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - broken values, as other programs write them; the text may hold them
+            found = [
+                Finding("file", f"holds what cannot be judged ({checker.__name__}, {type(error).__name__})", "PS3.5")
+            ]
+        yield from (finding for finding in found if finding.attribute not in told)
 
 
 def refuse_findings(path: Path) -> None:

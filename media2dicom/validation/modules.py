@@ -247,6 +247,11 @@ ENCAPSULATED_DOCUMENT: Final = _module(
     _all("2", "ContentDate ContentTime AcquisitionDateTime DocumentTitle"),
     Attribute("ConceptNameCodeSequence", "2", items=CODE),
     Attribute("SourceInstanceSequence", "1C", when.derived_from_instances, items=SOURCE_REFERENCE),
+    Attribute(
+        "ReferencedInstanceSequence",
+        "3",
+        items=(*SOP_REFERENCE, Attribute("RelativeURIReferenceWithinEncapsulatedDocument", "1C")),
+    ),
     Attribute("HL7InstanceIdentifier", "1C", when.of_cda),
     _all("1C", "ListOfMIMETypes"),
     _all("3", "ImageLaterality EncapsulatedDocumentLength RecognizableVisualFeatures"),

@@ -11,6 +11,7 @@ from pydicom.uid import UID
 from media2dicom.validation import conditions as when
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.identity import VIDEO_SYNTAXES
+from media2dicom.validation.iods import IOD
 from media2dicom.validation.streams import check_streams, compressed_bytes
 from media2dicom.validation.written import PIXEL_DATA, Written
 
@@ -24,8 +25,9 @@ _METHODS: Final = {  # of the syntaxes that lose something themselves (PS3.3 C.7
 _LOSSY: Final = "PS3.3 C.7.6.1.1.5"
 
 
-def check_pixels(written: Written) -> Iterator[Finding]:
-    """All that concerns pixels; nothing for an object without them."""
+def check_pixels(written: Written, _iod: IOD) -> Iterator[Finding]:
+    """All that concerns pixels, and the ICC profile, which models may have too."""
+    yield from _check_profile(written)
     if written.bulk is None or written.bulk.tag != PIXEL_DATA:
         return
     yield from _check_module(written)
@@ -35,7 +37,6 @@ def check_pixels(written: Written) -> Iterator[Finding]:
         yield from _check_native(written)
     yield from _check_lossy(written)
     yield from _check_times(written)
-    yield from _check_profile(written)
 
 
 def _check_module(written: Written) -> Iterator[Finding]:
@@ -138,5 +139,5 @@ def _check_profile(written: Written) -> Iterator[Finding]:
         yield Finding("ICCProfile", "is no whole profile", "PS3.3 C.11.15")
     if profile[12:16] != b"scnr":
         yield Finding("ICCProfile", "is not of the input device class", "PS3.3 C.11.15.1.1")
-    if profile[16:20] != (b"RGB " if written.number("SamplesPerPixel") == 3 else b"GRAY"):
+    if profile[16:20] != (b"GRAY" if written.number("SamplesPerPixel") == 1 else b"RGB "):
         yield Finding("ICCProfile", "is of another colour space than the pixels", "PS3.3 C.11.15.1.1")
