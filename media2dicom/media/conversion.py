@@ -1,4 +1,4 @@
-"""PLY, OBJ, 3MF, OFF and GLB to binary STL with trimesh, in a process of its own with limits of memory and time.
+"""PLY, OBJ, 3MF, OFF and GLB to binary STL, in a process of its own with limits of memory and time.
 
 Whatever a hostile file does (archives and counts that unfold to gigabytes, loops of parts) ends that process, not
 ours; nothing outside of the file is opened. Geometry is not repaired: nothing is merged, filled or turned.
@@ -17,8 +17,10 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any, Final
+from xml.etree.ElementTree import ParseError
 
 from media2dicom.errors import (
     CacheFailed,
@@ -30,7 +32,7 @@ from media2dicom.errors import (
     Unforeseen,
 )
 from media2dicom.limits import refuse_over_limit
-from media2dicom.media import media_type_of
+from media2dicom.media import media_type_of, threemf
 from media2dicom.media.payload import DATASET_BYTES, STL, MediaPlan, Model, Payload
 from media2dicom.model import Options, Units
 from media2dicom.settings import MEGABYTE, Settings
@@ -38,13 +40,9 @@ from media2dicom.settings import MEGABYTE, Settings
 _PROCESS: Final = "media2dicom.media.trimesh_process"
 _PACKAGES: Final = Path(__file__).parents[2]
 _LARGEST_BYTES: Final = 500 * MEGABYTE  # of the file, and of what a 3MF unfolds to: trimesh holds it whole
-_MEMORY_BYTES: Final = 8_000_000_000  # address space of the converting process
+_MEMORY_BYTES: Final = 6_000_000_000  # address space of the converting process
 _SECONDS: Final = 600
 _METRES: Final = {Units.MM: 1e-3, Units.CM: 1e-2, Units.M: 1.0, Units.UM: 1e-6}
-_3MF_METRES: Final = {  # 3MF Core 3.4, ST_Unit
-    **{"micron": 1e-6, "millimeter": 1e-3, "centimeter": 1e-2, "meter": 1.0},
-    **{"inch": 0.0254, "foot": 0.3048},
-}
 _MODEL_PART: Final = re.compile(r".*\.model", re.IGNORECASE)
 _NOT_UTF_8: Final = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE)
 _CHUNK_BYTES: Final = 1 << 20
@@ -148,13 +146,12 @@ def _check_archive(path: Path) -> None:
             if sum(part.file_size for part in parts) > _LARGEST_BYTES:
                 raise _too_large("3MF")
             models = [part for part in parts if _MODEL_PART.fullmatch(part.filename)]
-            if not any("3d/3dmodel.model" in part.filename.lower() for part in models):
-                raise MediaDamaged("The 3MF file holds no model.")
+            threemf.main_part(archive)
             for part in models:
                 with archive.open(part) as file:
                     _check_xml(file)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError):  # damaged, or encrypted
-        raise MediaDamaged("The 3MF file is damaged, or protected by a password.") from None
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError):
+        raise MediaDamaged("The 3MF file holds no model, is damaged, or is protected by a password.") from None
 
 
 def _check_xml(file: IO[bytes]) -> None:
@@ -175,13 +172,7 @@ def _scale(path: Path, name: str, units: Units) -> float:
         return 1.0 / _METRES[units]
     if name != "3MF":
         return 1.0
-    with zipfile.ZipFile(path) as archive:
-        part = next(one for one in archive.namelist() if "3d/3dmodel.model" in one.lower())
-        with archive.open(part) as file:
-            head = file.read(_CHUNK_BYTES)
-    element = re.search(rb"<(?:\w+:)?model\b[^>]*>", head)
-    stated = re.search(rb"""\sunit\s*=\s*["']([^"']*)["']""", element[0]) if element else None
-    unit = stated[1].decode("latin-1") if stated else "millimeter"
-    if unit not in _3MF_METRES:
-        raise MediaDamaged("The 3MF file states a unit that 3MF does not know.")
-    return _3MF_METRES[unit] / _METRES[units]
+    try:
+        return threemf.unit_in_metres(path) / _METRES[units]
+    except (KeyError, ParseError):
+        raise MediaDamaged("The 3MF file states a unit that 3MF does not know, or its XML is damaged.") from None

@@ -1,12 +1,13 @@
 """The process that conversion.py runs: a model of another format in, a binary STL out, one line of JSON said of it.
 
-No text of an exception leaves it: that may hold the file's. Nothing but numpy, trimesh and `records` is imported.
+No text of an exception leaves it: that may hold the file's. It imports little: it starts often.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import resource
 import sys
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from media2dicom.media import threemf
 from media2dicom.media.records import write_binary_stl
 
+_HEAD_BYTES: Final = 1 << 16
 _HEADER: Final = b"Binary STL, converted from another format"  # no name from the file: it may be the patient's
 
 
@@ -24,9 +27,11 @@ def main(kind: str, path: str, target: str, scale: str, memory_bytes: str, secon
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
     try:
-        corners = _corners(kind, path, float(scale))
+        corners = _corners(kind, Path(path), float(scale))
     except MemoryError:
         return {"memory": 0}
+    except _CutOff:
+        return {"refused": "is cut off: it holds fewer faces than it says"}
     except Exception:  # noqa: BLE001 - whatever a broken file makes trimesh raise
         return {"refused": "is damaged, or written in a way that cannot be read"}
     if not len(corners):
@@ -42,22 +47,45 @@ def main(kind: str, path: str, target: str, scale: str, memory_bytes: str, secon
     return {"triangles": len(corners)}
 
 
-def _corners(kind: str, path: str, scale: float) -> Any:
+def _corners(kind: str, path: Path, scale: float) -> Any:
     """Vertices (n, 3, 3) of all faces where the file's scene places them, as float32."""
+    corners = threemf.corners_of(path) if kind == "3mf" else _read_with_trimesh(kind, path)
+    if len(corners) < _promised_faces(kind, path):
+        raise _CutOff
+    with np.errstate(over="ignore"):
+        return (corners * scale).astype(np.float32)
+
+
+def _read_with_trimesh(kind: str, path: Path) -> Any:
     import trimesh
 
     logging.disable()
-    how: dict[str, Any] = {} if kind in ("3mf", "off") else {"skip_materials": True}
-    with Path(path).open("rb") as file:
+    how: dict[str, Any] = {} if kind == "off" else {"skip_materials": True}
+    with path.open("rb") as file:
         scene = trimesh.load_scene(file, file_type=kind, resolver=_nothing_beside(trimesh), process=False, **how)
     scene.geometry = {name: one for name, one in scene.geometry.items() if isinstance(one, trimesh.Trimesh)}
     for mesh in scene.geometry.values():
         if len(mesh.faces) and not 0 <= mesh.faces.min() <= mesh.faces.max() < len(mesh.vertices):
             raise ValueError("a face refers to no vertex")
-    placed = scene.dump()
-    parts = [np.asarray(mesh.vertices)[mesh.faces] * scale for mesh in placed if len(mesh.faces)]
-    with np.errstate(over="ignore"):
-        return np.concatenate(parts).astype(np.float32) if parts else np.empty((0, 3, 3), np.float32)
+    parts = [np.asarray(mesh.vertices)[mesh.faces] for mesh in scene.dump() if len(mesh.faces)]
+    return np.concatenate(parts) if parts else np.empty((0, 3, 3))
+
+
+class _CutOff(Exception):
+    """The file holds less than its header says; trimesh reads what is there."""
+
+
+def _promised_faces(kind: str, path: Path) -> int:
+    """The number of faces in the header of PLY and OFF."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if kind == "ply":
+        found = re.search(rb"element\s+face\s+(\d+)", head.partition(b"end_header")[0])
+    elif kind == "off":
+        found = re.search(rb"OFF\s+\d+\s+(\d+)", re.sub(rb"#[^\r\n]*", b"", head))
+    else:
+        return 0
+    return int(found[1]) if found else 0
 
 
 def _nothing_beside(trimesh: Any) -> Any:

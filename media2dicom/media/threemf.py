@@ -1,0 +1,137 @@
+"""3MF to triangles: objects, the parts that they are made of, and where the build places them (3MF Core 3, 4).
+
+Read here and not by trimesh, which leaves parts out where one object holds another several times. The archive was
+looked at before (conversion.py): sizes, and no entities.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from xml.etree.ElementTree import Element, iterparse
+
+import numpy as np
+from numpy.typing import NDArray
+
+METRES: Final = {  # ST_Unit
+    **{"micron": 1e-6, "millimeter": 1e-3, "centimeter": 1e-2, "meter": 1.0},
+    **{"inch": 0.0254, "foot": 0.3048},
+}
+_MOST_TRIANGLES: Final = 80_000_000  # what fits the upload limit as STL
+_DEEPEST: Final = 64
+_MODEL_PART: Final = re.compile(r"/?3d/3dmodel\.model", re.IGNORECASE)
+
+_Key = tuple[str, str]  # (part of the archive, object's id in it)
+_Placed = tuple[_Key, NDArray[np.float64]]  # an object and its transform (4, 3): v' = (v, 1) @ transform
+
+
+@dataclass
+class _Object:
+    vertices: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
+    faces: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 3), np.int64))
+    components: list[_Placed] = field(default_factory=list)
+    triangles: int | None = None  # with all its parts
+
+
+def corners_of(path: Path) -> Any:
+    """The triangles (n, 3, 3) of all that the build places, in the file's own unit.
+
+    Raises ValueError, KeyError for a broken file, MemoryError for one that unfolds to more than can be sent.
+    """
+    with zipfile.ZipFile(path) as archive:
+        name = main_part(archive)
+        objects: dict[_Key, _Object] = {}
+        build = _read(archive, name, objects)
+        left = {part for one in objects.values() for (part, _), _ in one.components}
+        left |= {part for (part, _), _ in build}
+        for part in sorted(left - {name}):  # the production extension keeps objects in parts of their own
+            _read(archive, part, objects)
+    if sum(_count(key, objects, 0) for key, _ in build) > _MOST_TRIANGLES:
+        raise MemoryError
+    parts = [part for key, transform in build for part in _placed(key, transform, objects)]
+    return np.concatenate(parts) if parts else np.empty((0, 3, 3))
+
+
+def main_part(archive: zipfile.ZipFile) -> str:
+    """The name of the part with the build. Raises ValueError."""
+    for name in archive.namelist():
+        if _MODEL_PART.fullmatch(name):
+            return name
+    raise ValueError("no model")
+
+
+def unit_in_metres(path: Path) -> float:
+    """Of the coordinates; the millimetre where the file does not say. Raises KeyError for an unknown one."""
+    with zipfile.ZipFile(path) as archive, archive.open(main_part(archive)) as file:
+        for _, element in iterparse(file, events=("start",)):  # noqa: S314 - looked at before: no entities
+            return METRES[element.get("unit", "millimeter")]
+    raise KeyError
+
+
+def _read(archive: zipfile.ZipFile, part: str, objects: dict[_Key, _Object]) -> list[_Placed]:
+    """The objects of a part, by reference into `objects`; what its build places."""
+    build: list[_Placed] = []
+    vertices: list[tuple[float, ...]] = []
+    faces: list[tuple[int, ...]] = []
+    components: list[_Placed] = []
+    with archive.open(part) as file:
+        for _, element in iterparse(file, events=("end",)):  # noqa: S314 - looked at before: no entities
+            match element.tag.rpartition("}")[2]:
+                case "vertex":
+                    vertices.append(tuple(float(element.attrib[axis]) for axis in "xyz"))
+                case "triangle":
+                    faces.append(tuple(int(element.attrib[corner]) for corner in ("v1", "v2", "v3")))
+                case "component":
+                    components.append(_placing(element, part))
+                case "item":
+                    build.append(_placing(element, part))
+                case "object":
+                    objects[part, element.attrib["id"]] = _object(vertices, faces, components)
+                    vertices, faces, components = [], [], []
+                case "vertices" | "triangles" | "resources":
+                    pass
+                case _:
+                    continue
+            element.clear()
+    return build
+
+
+def _object(vertices: list[Any], faces: list[Any], components: list[_Placed]) -> _Object:
+    found = _Object(np.array(vertices).reshape(-1, 3), np.array(faces, np.int64).reshape(-1, 3), components)
+    if len(faces) and not 0 <= found.faces.min() <= found.faces.max() < len(vertices):
+        raise ValueError("a triangle refers to no vertex")
+    return found
+
+
+def _placing(element: Element, part: str) -> _Placed:
+    """The object that a component or item names, and its transform (3MF Core 3.3)."""
+    elsewhere = next((value for name, value in element.attrib.items() if name.endswith("}path")), "")
+    numbers = [float(number) for number in element.get("transform", "1 0 0 0 1 0 0 0 1 0 0 0").split()]
+    key = elsewhere.strip("/") or part, element.attrib["objectid"]
+    return key, np.array(numbers).reshape(4, 3)
+
+
+def _count(key: _Key, objects: dict[_Key, _Object], depth: int) -> int:
+    """Triangles of an object with all its parts, each object counted once. Raises ValueError for one within itself."""
+    if depth > _DEEPEST:
+        raise ValueError("parts of parts without end")
+    found = objects[key]
+    if found.triangles is None:
+        found.triangles = len(found.faces) + sum(_count(part, objects, depth + 1) for part, _ in found.components)
+    return found.triangles
+
+
+def _placed(key: _Key, transform: NDArray[np.float64], objects: dict[_Key, _Object]) -> Iterator[Any]:
+    found = objects[key]
+    if len(found.faces):
+        corners = (found.vertices @ transform[:3] + transform[3])[found.faces]
+        # A mirroring transform would turn the triangles inside out.
+        yield corners[:, ::-1] if np.linalg.det(transform[:3]) < 0 else corners
+    for part, inner in found.components:
+        if objects[part].triangles:
+            both = np.vstack([inner[:3] @ transform[:3], inner[3] @ transform[:3] + transform[3]])
+            yield from _placed(part, both, objects)

@@ -1,0 +1,236 @@
+"""PLY, OBJ, OFF, 3MF and GLB converted to STL: the same vertices, the row's units, nothing from outside the file."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from media2dicom.errors import MediaDamaged, MediaTooLarge, OptionRefused, RowRefused
+from media2dicom.media import conversion, open_media, plan_media
+from media2dicom.media.payload import Model
+from media2dicom.media.records import RECORD
+from media2dicom.model import Options, Units
+from media2dicom.settings import Settings
+from tests.media import making_models
+from tests.media.making_models import exported
+from tests.real_media import sphere
+
+AS_STL = Options(convert_to_stl=True)
+
+
+def converted(path: Path, options: Options = AS_STL) -> NDArray[np.float32]:
+    """The vertices of the STL that the file becomes."""
+    work_folder = path.parent / "work"
+    work_folder.mkdir(exist_ok=True)
+    plan = plan_media(path, options, Settings())
+    assert (plan.kind, plan.instances, plan.mime_types) == ("mesh", 1, ("model/stl",))
+    model = open_media(path, options, Settings(), work_folder)
+    assert isinstance(model, Model)
+    assert (model.mime_type, model.path.parent) == ("model/stl", work_folder)
+    data = model.path.read_bytes()
+    assert len(data) == model.size_bytes == 84 + 50 * model.triangles
+    assert not data.startswith(b"solid")
+    return np.frombuffer(data, RECORD, offset=84)["vertices"]
+
+
+@pytest.mark.parametrize("suffix", ["ply", "off", "3mf", "glb", "obj"])
+def test_each_format_becomes_stl_when_the_row_says_so_and_only_then(tmp_path: Path, suffix: str) -> None:
+    path = exported(tmp_path, suffix)
+    units = Units.M if suffix == "glb" else Units.MM
+    np.testing.assert_allclose(converted(path, Options(convert_to_stl=True, units=units)), sphere(256), atol=1e-4)
+    if suffix != "obj":  # which DICOM has an object for
+        for ask in (plan_media, lambda *asked: open_media(*asked, tmp_path)):
+            with pytest.raises(OptionRefused, match=f"no object for {suffix.upper()}") as refusal:
+                ask(path, Options(), Settings())
+            assert "convert_to_stl to yes" in refusal.value.next_step
+
+
+def test_scene_is_converted_as_it_is_placed_and_in_the_rows_units(tmp_path: Path) -> None:
+    path = exported(tmp_path, "glb")
+    place_node(path, {"translation": [1, 0, 0], "scale": [2, 2, 2]})
+    np.testing.assert_allclose(converted(path), (sphere(256) * 2 + [1, 0, 0]) * 1000, rtol=1e-4, atol=0.1)
+
+
+def test_unit_and_parts_of_a_3mf_are_brought_to_the_rows_units_and_all_placed(tmp_path: Path) -> None:
+    path = tmp_path / "parts.3mf"
+    moved = ' transform="0 -1 0 1 0 0 0 0 1 5 0 0"'  # a quarter turn, then five to the right
+    model = (
+        nested(2)
+        .replace("millimeter", "inch")
+        .replace('<component objectid="2"/>', f'<component objectid="2"{moved}/>')
+    )
+    path.write_bytes(archive(tmp_path, model))
+    found = converted(path, Options(convert_to_stl=True, units=Units.CM))
+    assert found.shape == (100, 3, 3)
+    np.testing.assert_allclose(found[0] / 2.54, [[5, 0, 0], [5, -1, 0], [6, 0, 0]], atol=1e-6)
+
+
+def test_mirrored_part_of_a_3mf_is_not_turned_inside_out(tmp_path: Path) -> None:
+    path = tmp_path / "mirrored.3mf"
+    mirror = '<item objectid="2" transform="-1 0 0 0 1 0 0 0 1 0 0 0"/>'
+    path.write_bytes(archive(tmp_path, nested(1).replace('<item objectid="2"/>', mirror)))
+    triangle = converted(path)[0]
+    assert sorted(triangle.tolist()) == [[-1, 0, 0], [0, 0, 0], [0, 1, 0]]
+    assert np.cross(triangle[1] - triangle[0], triangle[2] - triangle[0])[2] > 0
+
+
+def test_mesh_placed_several_times_in_a_glb_is_there_several_times(tmp_path: Path) -> None:
+    path = exported(tmp_path, "glb")
+    data = path.read_bytes()
+    length = int.from_bytes(data[12:16], "little")
+    header = json.loads(data[20 : 20 + length])
+    leaf = {"mesh": 0, "name": "same", "translation": [1, 0, 0]}
+    header |= {"nodes": [{"children": [1, 2]}, leaf, {"children": [3, 4], "name": "same"}, leaf, leaf]}
+    header |= {"scene": 0, "scenes": [{"nodes": [0]}]}
+    path.write_bytes(glb(header, data[28 + length :]))
+    assert len(converted(path)) == 3 * len(sphere(256))
+
+
+# --- broken and hostile files -----------------------------------------------------------------------------------
+
+
+def glb(header: dict[str, object], buffer: bytes = b"") -> bytes:
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text
+    if buffer:
+        chunks += struct.pack("<I4s", len(buffer), b"BIN\0") + buffer
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+
+
+def place_node(path: Path, how: dict[str, object]) -> None:
+    """Give the node of a GLB that holds the mesh another place."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[12:16], "little")
+    header = json.loads(data[20 : 20 + length])
+    for node in header["nodes"]:
+        if "mesh" in node:
+            node.pop("matrix", None)
+            node |= how
+    path.write_bytes(glb(header, data[28 + length :]))
+
+
+def one_mesh(**accessor: object) -> dict[str, object]:
+    """The header of a GLB whose only mesh has the accessor's vertices."""
+    return {
+        "asset": {"version": "2.0"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
+        "accessors": [{"componentType": 5126, "type": "VEC3", **accessor}],
+    }
+
+
+def external(folder: Path) -> bytes:
+    (folder / "outside.bin").write_bytes(bytes(36))
+    buffers = {"buffers": [{"uri": "outside.bin", "byteLength": 36}], "bufferViews": [{"buffer": 0, "byteLength": 36}]}
+    return glb(one_mesh(count=3, bufferView=0) | buffers)
+
+
+def archive(folder: Path, model: str, name: str = "3D/3dmodel.model") -> bytes:
+    path = folder / "made.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(name, model)
+    return path.read_bytes()
+
+
+def nested(levels: int) -> str:
+    """A 3MF whose parts hold ten parts each, that many levels deep."""
+    namespace = "http://schemas.microsoft.com/3dmanufacturing/core/2015/02"
+    mesh = (
+        '<mesh><vertices><vertex x="0" y="0" z="0"/><vertex x="1" y="0" z="0"/><vertex x="0" y="1" z="0"/></vertices>'
+    )
+    mesh += '<triangles><triangle v1="0" v2="1" v3="2"/></triangles></mesh>'
+    objects = f'<object id="1" type="model">{mesh}</object>'
+    for level in range(2, levels + 2):
+        parts = f'<component objectid="{level - 1}"/>' * 10
+        objects += f'<object id="{level}" type="model"><components>{parts}</components></object>'
+    build = f'<build><item objectid="{levels + 1}"/></build>'
+    return f'<model unit="millimeter" xmlns="{namespace}"><resources>{objects}</resources>{build}</model>'
+
+
+PLY = "ply\nformat ascii 1.0\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\nelement face 1\n"
+PLY += "property list uchar int vertex_indices\nend_header\n{} 0 0\n1 0 0\n0 1 0\n3 0 1 {}\n"
+
+REFUSED_UNREAD: dict[str, tuple[str, Callable[[Path], bytes], type[RowRefused], str]] = {
+    "3MF that is cut off": ("3mf", lambda _: archive(_, nested(1))[:-30], MediaDamaged, "damaged"),
+    "3MF that declares entities": (
+        "3mf",
+        lambda _: archive(_, '<!DOCTYPE model [<!ENTITY a "b">]>' + nested(1)),
+        RowRefused,
+        "entities",
+    ),
+    "3MF in another encoding": (
+        "3mf",
+        lambda _: archive(_, '<?xml version="1.0" encoding="utf-7"?>' + nested(1)),
+        RowRefused,
+        "UTF-8",
+    ),
+    "archive without a model": ("3mf", lambda _: archive(_, "hello", "word/document.xml"), MediaDamaged, "no model"),
+    "3MF of an unknown unit": (
+        "3mf",
+        lambda _: archive(_, nested(1).replace("millimeter", "furlong")),
+        MediaDamaged,
+        "unit",
+    ),
+    "PLY that is no PLY": ("ply", lambda _: b"hello", RowRefused, "does not hold PLY"),
+}
+REFUSED_IN_THE_PROCESS: dict[str, tuple[str, Callable[[Path], bytes], type[RowRefused], str]] = {
+    "GLB with an external buffer": ("glb", external, MediaDamaged, "cannot be read"),
+    "GLB with more vertices than there is memory": (
+        "glb",
+        lambda _: glb(one_mesh(count=10**12)),
+        RowRefused,
+        "cannot be read|memory",
+    ),
+    "3MF whose parts unfold to millions": ("3mf", lambda _: archive(_, nested(9)), MediaTooLarge, "memory or time"),
+    "PLY that promises more than it holds": (
+        "ply",
+        lambda _: PLY.format(4_000_000_000, 0, 2).encode(),
+        MediaDamaged,
+        "cut off",
+    ),
+    "PLY with a vertex that is not finite": ("ply", lambda _: PLY.format(3, "nan", 2).encode(), MediaDamaged, "finite"),
+    "PLY with a face of no vertex": ("ply", lambda _: PLY.format(3, 0, 7).encode(), MediaDamaged, "cannot be read"),
+    "PLY without a face": (
+        "ply",
+        lambda _: PLY.format(3, 0, 2).replace("face 1", "face 0").rsplit("3 0", 1)[0].encode(),
+        MediaDamaged,
+        "no face|cannot be read",
+    ),
+    "OFF that is cut off": ("off", lambda _: exported(_, "off").read_bytes()[:-300], MediaDamaged, "cut off"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_UNREAD | REFUSED_IN_THE_PROCESS)
+def test_broken_or_hostile_model_is_refused_with_its_reason(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion, "_SECONDS", 12)
+    monkeypatch.setattr(conversion, "_MEMORY_BYTES", 2_000_000_000)
+    suffix, content, error, reason = (REFUSED_UNREAD | REFUSED_IN_THE_PROCESS)[name]
+    path = tmp_path / f"CANARY.{suffix}"
+    path.write_bytes(content(tmp_path))
+    with pytest.raises(error, match=reason) as refusal:
+        converted(path)
+    assert "CANARY" not in refusal.value.message
+
+
+def test_archive_that_unfolds_to_very_much_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversion, "_LARGEST_BYTES", 1_000_000)
+    path = tmp_path / "bomb.3mf"
+    path.write_bytes(archive(tmp_path, " " * 2_000_000))
+    with pytest.raises(MediaTooLarge, match="too large to be converted"):
+        plan_media(path, AS_STL, Settings())
+    path = tmp_path / "large.obj"
+    path.write_text(making_models.obj(triangles=20_000))
+    with pytest.raises(MediaTooLarge, match="OBJ"):
+        plan_media(path, AS_STL, Settings())
