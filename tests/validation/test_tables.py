@@ -15,6 +15,7 @@ from pydicom.datadict import keyword_for_tag
 from media2dicom.validation.iods import IODS
 from media2dicom.validation.modules import Attribute
 
+
 @cache
 def _standard(name: str) -> Any:
     files = {Path(str(file)).name: file.locate() for file in distribution("dicom-standard").files or ()}
