@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
@@ -535,3 +536,14 @@ def test_a_manifest_dropped_into_the_inbox_is_archived_by_the_deployment(up: Run
         assert done.is_file()
         assert other.is_file()
         other.unlink()
+
+
+def test_a_retry_in_the_morning_does_what_the_night_had_no_time_for(up: RunningUp, tmp_path: Path) -> None:
+    study = patient()
+    manifest = walking.pictures(tmp_path, study, 2)
+    with up.pacs() as peer:
+        peer.load([study])
+        run_id = up.run_deployment("archive-manifest", manifest=manifest, until=datetime.now(UTC).isoformat())["id"]
+        assert "2 window ended" in up.wait(run_id)["message"]
+        up.retry(run_id)
+        assert up.wait(run_id)["message"] == "All 2 rows are stored."
