@@ -10,7 +10,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/media2dicom demo --folder demo
 
 test: $(VENV)/.dev peers lint
-	$(BIN)/pytest -n 3 --dist loadfile -m "not slow"
+	$(BIN)/pytest -n 3 --dist worksteal -m "not slow"
 
 # What takes too long for `make test`: more clicks in the browser, many rows, machines that die in mid run.
 soak: $(VENV)/.dev peers

@@ -70,16 +70,19 @@ def work(bench: Workbench, run_id: str, *, steps: Steps = ARCHIVE, until: dateti
         walk(bench, run_id, steps=steps, until=until)
         return
 
+    def is_late() -> bool:
+        return until is not None and datetime.now(UTC) >= until
+
     def start(numbers: Numbers) -> None:
-        if until is None or datetime.now(UTC) < until:
+        if not is_late():
             state = _run_chunk(run_id, numbers, prepare_only=steps is PREPARE, until=until)
-            if not state.is_completed() and not state.is_cancelled():
+            if not state.is_completed() and not is_late():
                 close_lost(bench, run_id, numbers, str(state.name))
 
     with ThreadPoolExecutor(bench.settings.parallel_runs, thread_name_prefix="chunk") as runs:
         for one in [runs.submit(copy_context().run, start, numbers) for numbers in chunks]:
             one.result()
-    if until is not None and datetime.now(UTC) >= until:
+    if is_late():
         close_window(bench, run_id)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.orphans import end_orphans
+from flows.remote import running_up
 from flows.screens import progress
 from flows.served import RunLeft, ServedRun, usable_up
 from media2dicom.errors import (
@@ -50,7 +51,8 @@ _DEFAULTS = {
 def prepare(settings: Settings) -> None:
     """Set what is not set yet. To be called before the first import of Prefect."""
     if "PREFECT_API_URL" not in os.environ:
-        home = settings.data_dir / "prefect"
+        # A server of our own beside that of an `up` with other settings must not work on its database.
+        home = settings.data_dir / ("prefect" if running_up(settings) is None else "prefect-beside-up")
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.environ.setdefault("PREFECT_HOME", str(home))
         end_orphans(Path(os.environ["PREFECT_HOME"]))

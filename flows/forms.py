@@ -24,15 +24,13 @@ from pydantic_core import CoreSchema
 
 from media2dicom.errors import ManifestUnusable, Media2DicomError, error_kinds
 from media2dicom.inbox import ATTENTION, DONE
-from media2dicom.ledger import Ledger, Run
-from media2dicom.model import Status
+from media2dicom.ledger import DONE_STATUSES, Ledger, Run
+from media2dicom.manifest.tables import SUFFIXES
 from media2dicom.settings import Settings, load_settings
 from media2dicom.steps.record import UNFINISHED
 
-_SUFFIXES: Final = frozenset({".xlsx", ".csv", ".tsv"})
 _MAX_CHOICES: Final = 100
 _MAX_RUNS: Final = 100  # looked through for rows that are left
-_DONE: Final = frozenset({Status.STORED, Status.SKIPPED})
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def in_inbox(settings: Settings) -> list[str]:
 def _is_manifest(path: Path) -> bool:
     hidden = path.name.startswith((".", "~"))
     result = path.stem.endswith(".results")
-    return path.suffix.lower() in _SUFFIXES and not hidden and not result and path.is_file()
+    return path.suffix.lower() in SUFFIXES and not hidden and not result and path.is_file()
 
 
 def with_rows_left(settings: Settings) -> list[str]:
@@ -143,7 +141,7 @@ def _left(settings: Settings) -> Iterator[tuple[Run, Counter[str]]]:
             seen.add(run.manifest)
             left: Counter[str] = Counter()
             for (status, code), count in ledger.causes(run.run_id).items():
-                if status not in _DONE:
+                if status not in DONE_STATUSES:
                     left[code] += count
             if left:
                 yield run, left

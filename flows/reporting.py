@@ -33,7 +33,7 @@ from flows.artifacts import (
     update_progress,
 )
 from media2dicom.errors import cause_words
-from media2dicom.ledger import LedgerRow, Numbers
+from media2dicom.ledger import DONE_STATUSES, LedgerRow, Numbers
 from media2dicom.model import Status
 from media2dicom.steps.workbench import Workbench
 from media2dicom.summary import Summary, explanation
@@ -44,8 +44,7 @@ _PATIENCE_S: Final = 30
 _SMALL: Final = 200  # rows: up to here the table shows every row
 _MAX_FAILED: Final = 500  # rows that are not stored, shown one by one
 _FIRST_ROWS: Final = 10  # row numbers beside a cause
-_DONE: Final = frozenset({Status.STORED, Status.SKIPPED})
-_ENDS: Final = frozenset({*_DONE, Status.REFUSED, Status.CONFLICT, Status.FAILED})
+_ENDS: Final = frozenset({*DONE_STATUSES, Status.REFUSED, Status.CONFLICT, Status.FAILED})
 
 Group = tuple[Status, str, list[LedgerRow]]  # rows of one status and error code
 
@@ -166,7 +165,7 @@ def by_cause(rows: Sequence[LedgerRow]) -> list[Group]:
     for row in rows:
         found[row.status, row.outcome.code or ""].append(row)
     groups = [(status, code, some) for (status, code), some in found.items()]
-    return sorted(groups, key=lambda group: (group[0] in _DONE, -len(group[2]), group[2][0].row_number))
+    return sorted(groups, key=lambda group: (group[0] in DONE_STATUSES, -len(group[2]), group[2][0].row_number))
 
 
 def rows_table(groups: Sequence[Group], run_id: str) -> list[dict[str, str]]:
@@ -175,7 +174,7 @@ def rows_table(groups: Sequence[Group], run_id: str) -> list[dict[str, str]]:
     room = total if total <= _SMALL else _MAX_FAILED
     table: list[dict[str, str]] = []
     for status, code, rows in groups:
-        shown = 0 if total > _SMALL and status in _DONE else min(room, len(rows))
+        shown = 0 if total > _SMALL and status in DONE_STATUSES else min(room, len(rows))
         room -= shown
         table += [_row_line(row, run_id) for row in rows[:shown]]
         if left := len(rows) - shown:
@@ -217,7 +216,7 @@ def summary_text(summary: Summary, groups: Sequence[Group], seconds: float) -> s
     for status, _, rows in groups:
         counts[status] += len(rows)
     parts.append(markdown_table(("status", "rows"), list(counts.items())))
-    left = [group for group in groups if group[0] not in _DONE]
+    left = [group for group in groups if group[0] not in DONE_STATUSES]
     if left:
         headers = ("cause", "rows", "which", "next step", "status", "code")
         parts.append(markdown_table(headers, [_cause_line(*group) for group in left]))

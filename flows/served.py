@@ -82,6 +82,8 @@ class ServedRun:
                 if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == 404:
                     raise RunLeft("The run was deleted in the dashboard.") from None
             else:
+                if state["type"] == "CANCELLED":
+                    raise RunLeft("The run was cancelled in the dashboard.")
                 if state["type"] in FINAL_STATES:
                     return f"{state['name']}: {state['message']}"
             time.sleep(_POLL_S)

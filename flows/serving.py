@@ -57,7 +57,6 @@ class Deployed:
 
     module: str
     at_a_time: int
-    tags: tuple[str, ...] = ()
     nightly: bool = False
 
     @property
@@ -100,7 +99,6 @@ def as_deployments(settings: Settings, *, work_pool: str | None = None) -> list[
             schedules=schedules,
             concurrency_limit=one.at_a_time,
             enforce_parameter_schema=False,  # its choices are help, not a rule; the flow judges what it gets
-            tags=list(one.tags),
             version=__version__,
             version_type=VersionType.SIMPLE,  # the default one asks git
             entrypoint_type=EntrypointType.MODULE_PATH,

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from media2dicom.errors import NotApproved, cause_words
-from media2dicom.ledger import DONE
+from media2dicom.ledger import DONE_STATUSES
 from media2dicom.limits import megabytes
 from media2dicom.runs import open_rows
 from media2dicom.steps.workbench import Workbench
@@ -54,7 +54,7 @@ def readiness(bench: Workbench, run_id: str) -> Readiness:
     rows = bench.ledger.rows(run_id)
     ready = [row for row in rows if row.is_open and row.checked_run == run_id and row.instances]
     ready_keys = frozenset(row.row_key for row in ready)
-    done = [row for row in rows if row.status in DONE]
+    done = [row for row in rows if row.status in DONE_STATUSES]
     done_keys = {row.row_key for row in done}
     causes = Counter(
         cause_words(row.outcome.code or str(row.status).lower())

@@ -92,6 +92,5 @@ def file_if_stored(bench: Workbench, run: Run) -> None:
     place = place_in(bench.settings, run.manifest)
     if place is None or place[0] != ATTENTION or not run.manifest.is_file():
         return
-    if media_sha256(run.manifest) == run.manifest_sha256:
-        with manifest_lock(bench.settings, run.manifest):
-            file_away(bench, run.manifest, summarise(bench, run.run_id, run.manifest, run.results))
+    with manifest_lock(bench.settings, run.manifest):
+        file_away(bench, run.manifest, summarise(bench, run.run_id, run.manifest, run.results))

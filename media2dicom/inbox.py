@@ -18,6 +18,7 @@ from media2dicom.cache import atomic_write
 from media2dicom.errors import CacheFailed, WindowEnded
 from media2dicom.ledger import Ledger
 from media2dicom.locks import exclusive
+from media2dicom.media import media_sha256
 from media2dicom.model import Status
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench
@@ -64,6 +65,9 @@ def file_away(bench: Workbench, manifest: Path, summary: Summary) -> Summary:
         return summary
     inbox = bench.settings.inbox.resolve()
     with exclusive(bench.settings, _LOCK, wait_s=_PATIENCE_S):
+        run = bench.ledger.run(summary.run_id)
+        if run is None or media_sha256(manifest) != run.manifest_sha256:
+            return summary  # another one was saved under its name meanwhile: its turn comes
         try:
             _complete(bench.ledger, inbox)
             move = _plan(inbox, manifest.resolve(), inbox / wanted / below, summary.results)

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from media2dicom.errors import cause_words
-from media2dicom.ledger import LedgerRow, Numbers
+from media2dicom.ledger import DONE_STATUSES, LedgerRow, Numbers
 from media2dicom.model import Status
 from media2dicom.steps.workbench import Workbench
 
-_DONE: Final = frozenset({Status.STORED, Status.SKIPPED})
 _UNDER_WAY: Final = frozenset({Status.CHECKED, Status.IDENTIFIED, Status.PREPARED, Status.SENDING})
 # Where every row that is not stored ended in the same way; else some failed, and that is what counts.
 _ALONE: Final = {
@@ -36,7 +35,7 @@ class Summary:
 
     @property
     def not_stored(self) -> int:
-        return sum(count for (status, _), count in self.by_cause.items() if status not in _DONE)
+        return sum(count for (status, _), count in self.by_cause.items() if status not in DONE_STATUSES)
 
     @property
     def skipped(self) -> int:
@@ -45,7 +44,7 @@ class Summary:
     @property
     def causes(self) -> list[tuple[Status, str, int]]:
         """(status, code, rows) of what is not stored, most frequent first."""
-        left = [(*key, count) for key, count in self.by_cause.items() if key[0] not in _DONE]
+        left = [(*key, count) for key, count in self.by_cause.items() if key[0] not in DONE_STATUSES]
         return sorted(left, key=lambda one: (-one[2], one[1], one[0]))
 
     def __str__(self) -> str:

@@ -93,6 +93,18 @@ class RunningUp:
                     raise
             time.sleep(0.1)
 
+    def asked(self, flow_run_id: str) -> dict[str, Any]:
+        """Waits until the run asks; what the dashboard shows when Resume is pressed: description and schema."""
+        state = self.wait(flow_run_id, lambda state: state["type"] == "PAUSED" or state["type"] in FINAL_STATES)
+        assert state["name"] == "Suspended", state
+        keys = state["state_details"]["run_input_keyset"]
+        inputs = f"flow_runs/{flow_run_id}/input"
+        return {name: self.wait_for(f"{inputs}/{keys[name]}") for name in ("schema", "description")}
+
+    def answer(self, flow_run_id: str, decision: str) -> None:
+        self.asked(flow_run_id)
+        self.client.post(f"flow_runs/{flow_run_id}/resume", {"run_input": {"decision": decision}})
+
     def retry(self, flow_run_id: str) -> None:
         """Press Retry: what the dashboard posts then."""
         state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retry from the UI"}

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from media2dicom.errors import ManifestUnusable
+from media2dicom.errors import ApprovalPending, ManifestUnusable, NotApproved
 from media2dicom.ledger import Entry
 from media2dicom.media import media_sha256
 from media2dicom.model import Outcome, Row, Status
-from media2dicom.runs import begin_retry
+from media2dicom.runs import begin_retry, begin_run
 from media2dicom.selection import Selection
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench, open_workbench
@@ -71,3 +71,27 @@ def test_an_earlier_run_than_the_last_can_be_taken_up(bench: Workbench, manifest
     manifest.write_text("media,more\n", encoding="utf-8")
     with pytest.raises(ManifestUnusable, match="not as it was"):
         begin_retry(bench, manifest, "another", Selection(), first)
+
+
+def test_what_was_declined_is_taken_up_only_when_its_cause_is_named(bench: Workbench, manifest: Path) -> None:
+    declined = Outcome(Status.REFUSED, NotApproved.code, "m", "n")
+    run(bench, manifest, "first", AWAY, declined)
+    begin_retry(bench, manifest, "retry", Selection())
+    assert taken(bench, "retry") == [2]
+    begin_retry(bench, manifest, "named", Selection(causes=(NotApproved.code,)))
+    assert taken(bench, "named") == [3]
+
+
+def test_a_manifest_that_waits_for_an_approval_is_begun_by_no_other_run(bench: Workbench, manifest: Path) -> None:
+    rows = [Row(2, "2", "2.png", None, None, None, "1.2.3", None, "P")]
+    entries = [Entry("k2", 2, "pacs", "2", "2.png", rows[0], CHECKED)]
+    bench.ledger.begin_run("asks", manifest.resolve(), media_sha256(manifest), "pacs", entries, approval=True)
+    with pytest.raises(ApprovalPending):
+        begin_retry(bench, manifest, "retry", Selection())
+    with pytest.raises(ApprovalPending):
+        begin_run(bench, manifest, None, "other")
+    bench.ledger.approve("asks", ["k2"])
+    begin_retry(bench, manifest, "retry", Selection())  # it was killed later on
+    assert taken(bench, "retry") == [2]
+    [row] = bench.ledger.rows("retry")
+    assert row.approved

@@ -6,6 +6,25 @@ rows before any work, PREPARED after the files are on disk, SENDING before a byt
 """
 
 from media2dicom.ledger.book import Ledger
-from media2dicom.ledger.records import DONE, SETTLED, Entry, InstanceState, LedgerInstance, LedgerRow, Numbers, Run
+from media2dicom.ledger.records import (
+    DONE_STATUSES,
+    SETTLED,
+    Entry,
+    InstanceState,
+    LedgerInstance,
+    LedgerRow,
+    Numbers,
+    Run,
+)
 
-__all__ = ["DONE", "SETTLED", "Entry", "InstanceState", "Ledger", "LedgerInstance", "LedgerRow", "Numbers", "Run"]
+__all__ = [
+    "DONE_STATUSES",
+    "SETTLED",
+    "Entry",
+    "InstanceState",
+    "Ledger",
+    "LedgerInstance",
+    "LedgerRow",
+    "Numbers",
+    "Run",
+]

@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from media2dicom.ledger.records import ROW_JSON, Entry, Numbers, now, outcome_values
+from media2dicom.ledger.records import DONE_STATUSES, ROW_JSON, Entry, Numbers, now, outcome_values
 from media2dicom.ledger.tables import INSTANCES, ROWS, RUN_ROWS, of_run
 from media2dicom.model import Outcome, Status
 
@@ -49,9 +49,7 @@ def enter_rows(connection: Connection, run_id: str, entries: Sequence[Entry]) ->
 def begin_again(connection: Connection, run_id: str, numbers: Numbers | None) -> None:
     """Rows that the run took and that are not done stand at the beginning again."""
     taken = sa.select(RUN_ROWS.c.row_key).where(of_run(run_id, numbers), RUN_ROWS.c.taken)
-    again = ROWS.update().where(
-        ROWS.c.row_key.in_(taken), ROWS.c.row.is_not(None), ROWS.c.status.not_in((Status.STORED, Status.SKIPPED))
-    )
+    again = ROWS.update().where(ROWS.c.row_key.in_(taken), ROWS.c.row.is_not(None), ROWS.c.status.not_in(DONE_STATUSES))
     sent_before = sa.or_(_SOMETHING_MAYBE_THERE, ROWS.c.status.in_(MAYBE_THERE))
     for condition, outcome in ((sa.not_(sent_before), Outcome(Status.CHECKED)), (sent_before, _SENT_BEFORE)):
         connection.execute(again.where(condition).values(**outcome_values(outcome), **_FORGOTTEN, finished_at=None))

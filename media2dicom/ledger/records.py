@@ -16,8 +16,8 @@ from media2dicom.model import Instance, Outcome, Row, Status
 
 ROW_JSON: Final = TypeAdapter(Row)
 Numbers = tuple[int, int]  # a range of row numbers of the sheet: first and last, both inclusive
-DONE: Final = frozenset({Status.STORED, Status.SKIPPED})  # nothing is left to do
-SETTLED: Final = DONE | {Status.REFUSED, Status.CONFLICT}  # nothing can be done as things are
+DONE_STATUSES: Final = frozenset({Status.STORED, Status.SKIPPED})  # nothing is left to do
+SETTLED: Final = DONE_STATUSES | {Status.REFUSED, Status.CONFLICT}  # nothing can be done as things are
 
 Key = TypeVar("Key", str, int)
 _CHUNK: Final = 500  # keys per statement: SQLite binds a limited number of values
@@ -78,7 +78,7 @@ class LedgerRow:
     @property
     def is_left(self) -> bool:
         """Whether a person may have it tried again."""
-        return self.row is not None and self.status not in DONE
+        return self.row is not None and self.status not in DONE_STATUSES
 
     @property
     def may_pass(self) -> bool:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from flows.remote import FINAL_STATES
-from media2dicom.ledger import Ledger, Run
+from media2dicom.ledger import Ledger
 from tests import archive as sheets
 from tests.flows.test_archive_manifest import patient
 from tests.prefect_server import RunningUp
@@ -24,26 +23,19 @@ class Asking:
     up: RunningUp
     run_id: str
     manifest: Path
+    patient_id: str
     held: Callable[[], int]  # how many instances the PACS has beside the study's own
 
     def asked(self) -> dict[str, Any]:
-        """Waits until the run asks; what the dashboard shows when Resume is pressed: description and fields."""
-        state = self.up.wait(self.run_id, lambda state: state["type"] == "PAUSED" or state["type"] in FINAL_STATES)
-        assert state["name"] == "Suspended", state
-        keys = state["state_details"]["run_input_keyset"]
-        inputs = f"flow_runs/{self.run_id}/input"
-        return {name: self.up.wait_for(f"{inputs}/{keys[name]}") for name in ("schema", "description")}
+        return self.up.asked(self.run_id)
 
     def answer(self, decision: str) -> None:
-        self.asked()
-        self.up.client.post(f"flow_runs/{self.run_id}/resume", {"run_input": {"decision": decision}})
+        self.up.answer(self.run_id, decision)
 
-    def ledger_run(self) -> Run:
+    def statuses(self) -> list[str]:
         ledger = Ledger(self.up.settings.ledger_location)
         try:
-            found = ledger.run(self.run_id)
-            assert found is not None
-            return found
+            return [str(row.status) for row in ledger.rows(self.run_id)]
         finally:
             ledger.close()
 
@@ -63,6 +55,7 @@ def run(up: RunningUp, tmp_path: Path) -> Iterator[Asking]:
             up,
             begun["id"],
             manifest,
+            str(study.PatientID),
             lambda: len(sheets.fetch(pacs.server(), up.settings, str(study.StudyInstanceUID))) - 1,
         )
 
@@ -74,11 +67,10 @@ def test_a_run_waits_for_its_approval_and_sends_when_it_is_given(run: Asking) ->
     assert "Canary" not in str(asked)
     assert asked["schema"]["properties"]["decision"]["enum"] == ["Send", "Do not send"]
     assert run.held() == 0
-    assert run.ledger_run().approval_asked_at is not None
     run.answer("Send")
     assert run.up.wait(run.run_id)["message"] == "1 of 3 rows were refused: 1 patient differs from the PACS."
     assert run.held() == 2
-    assert run.ledger_run().approval_asked_at is None
+    assert run.statuses() == ["STORED", "STORED", "REFUSED"]
 
 
 def test_a_run_that_is_not_approved_sends_nothing_and_its_retry_asks_again(run: Asking) -> None:
@@ -99,3 +91,24 @@ def test_a_manifest_that_was_changed_while_it_waited_is_asked_about_again(run: A
     run.answer("Send")
     assert "1 of 1 row is ready" in run.asked()["description"]
     assert run.held() == 0
+
+
+def test_what_was_not_ready_when_it_was_asked_is_not_sent_whatever_it_is_by_then(run: Asking) -> None:
+    run.asked()
+    rest = run.manifest.read_text().replace("SOMEBODYELSE", run.patient_id)
+    run.manifest.write_text(rest)  # three rows could go out now: two were shown
+    run.answer("Send")
+    assert "3 of 3 rows are ready" in run.asked()["description"]
+    assert run.held() == 0
+
+
+def test_what_waits_for_an_approval_is_sent_by_no_other_run(run: Asking) -> None:
+    run.asked()
+    other = run.up.run_deployment("archive-manifest", manifest=run.manifest, server="first")
+    assert "waits for an approval" in run.up.wait(other["id"])["message"]
+    retry = run.up.run_deployment("retry-failed-sends", manifest=str(run.manifest))
+    assert "waits for an approval" in run.up.wait(retry["id"])["message"]
+    assert run.held() == 0
+    run.answer("Send")
+    run.up.wait(run.run_id)
+    assert run.held() == 2

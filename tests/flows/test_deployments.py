@@ -84,6 +84,7 @@ def test_a_schedule_that_was_paused_stays_so(server: RunningUp) -> None:
     server.client.patch(path, {"active": True})
 
 
+@pytest.mark.slow
 def test_register_and_prefect_deploy_tell_the_server_the_same(server: RunningUp) -> None:
     served = told(server)
     assert {one["work_pool_name"] for one in served.values()} == {None}

@@ -103,3 +103,15 @@ def test_retry_of_the_parent_completes_what_its_chunks_left(cutting: RunningUp, 
         assert cutting.wait(begun["id"], within_s=200)["message"] == "All 25 rows are stored."
         assert len(held(first, cutting, study)) == ROWS
         assert len(set(held(first, cutting, study))) == ROWS
+
+
+def test_no_part_of_a_large_manifest_is_sent_that_was_not_approved(cutting: RunningUp, tmp_path: Path) -> None:
+    study = patient()
+    manifest = pictures(tmp_path, study)
+    with cutting.pacs("first") as first:
+        first.load([study])
+        run_id = cutting.run_deployment("archive-manifest", manifest=manifest, approval=True)["id"]
+        assert "25 of 25 rows are ready" in cutting.asked(run_id)["description"]
+        cutting.answer(run_id, "Do not send")
+        assert "25 not approved" in cutting.wait(run_id)["message"]
+        assert held(first, cutting, study) == []

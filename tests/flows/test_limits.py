@@ -120,6 +120,7 @@ def test_a_slot_that_never_comes_free_is_not_waited_for_for_ever(
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_a_slot_is_leased_so_that_a_killed_holder_frees_it(up: RunningUp) -> None:
     program = textwrap.dedent(
         """

@@ -10,10 +10,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -204,10 +206,23 @@ def test_what_may_pass_is_tried_again_in_the_next_night_and_then_done(lab: Lab) 
     assert len(lab.pacs.received) == len(lab.pacs.held()) == 2
 
 
-def killed_run(lab: Lab, manifest: Path, run_id: str = "killed", server: str | None = None) -> None:
+def killed_run(
+    lab: Lab, manifest: Path, run_id: str = "killed", server: str | None = None, *, approval: bool = False
+) -> None:
     """What a run leaves that was killed when its rows were in the ledger."""
     with walking.workbench(lab.settings) as bench:
-        begin_run(bench, manifest, server, run_id)
+        begin_run(bench, manifest, server, run_id, approval=approval)
+
+
+def suspended_run() -> str:
+    """A run that waits for an answer, as Prefect has it."""
+    from prefect.client.orchestration import get_client
+    from prefect.states import Suspended
+
+    from flows.archive_manifest import archive_manifest
+
+    with get_client(sync_client=True) as client:
+        return str(client.create_flow_run(archive_manifest, {"manifest": "x"}, state=Suspended()).id)
 
 
 def test_a_killed_run_is_run_again_wherever_its_manifest_lies(lab: Lab, tmp_path: Path) -> None:
@@ -234,15 +249,23 @@ def test_a_killed_run_goes_on_to_the_server_it_was_meant_for(lab: Lab, configure
 
 def test_what_waits_for_an_approval_or_is_under_way_is_not_touched(lab: Lab) -> None:
     waiting, busy = lab.drop("waiting.csv"), lab.drop("busy.csv")
-    killed_run(lab, waiting)
-    with walking.workbench(lab.settings) as bench:
-        bench.ledger.set_approval_asked("killed", "2026-01-01T00:00:00")
+    killed_run(lab, waiting, suspended_run(), approval=True)
     with manifest_lock(lab.settings, busy):
         state = lab.run()
     assert state.message == "There was nothing to archive."
     assert lab.lying() == ["busy.csv", "waiting.csv"]
     assert "`waiting.csv` waits for an approval" in summary_page()
     assert "`busy.csv` is being archived by another run" in summary_page()
+    assert not lab.pacs.received
+
+
+def test_what_nobody_approved_and_nobody_can_approve_any_more_is_told_and_not_sent(lab: Lab) -> None:
+    forgotten = lab.drop("forgotten.csv")
+    killed_run(lab, forgotten, str(uuid4()), approval=True)
+    state = lab.run()
+    assert state.name == "Needs attention"
+    assert "`forgotten.csv`: Its approval was never given" in summary_page()
+    assert lab.lying() == ["forgotten.csv"]
     assert not lab.pacs.received
 
 
@@ -513,3 +536,14 @@ def test_a_manifest_dropped_into_the_inbox_is_archived_by_the_deployment(up: Run
         assert done.is_file()
         assert other.is_file()
         other.unlink()
+
+
+def test_a_retry_in_the_morning_does_what_the_night_had_no_time_for(up: RunningUp, tmp_path: Path) -> None:
+    study = patient()
+    manifest = walking.pictures(tmp_path, study, 2)
+    with up.pacs() as peer:
+        peer.load([study])
+        run_id = up.run_deployment("archive-manifest", manifest=manifest, until=datetime.now(UTC).isoformat())["id"]
+        assert "2 window ended" in up.wait(run_id)["message"]
+        up.retry(run_id)
+        assert up.wait(run_id)["message"] == "All 2 rows are stored."

@@ -243,6 +243,7 @@ def test_a_killed_server_is_started_again_and_the_run_goes_on(own: RunningUp, tm
     assert stored(own, run_id) == LONG
 
 
+@pytest.mark.slow
 def test_after_a_kill_of_everything_the_next_up_marks_the_run_crashed_and_retry_completes_it(
     own: RunningUp, tmp_path: Path
 ) -> None:
@@ -275,6 +276,7 @@ def test_a_killed_up_takes_its_processes_along_and_hanging_ones_are_ended_by_the
     assert own.client.is_healthy()
 
 
+@pytest.mark.slow
 def test_sigterm_leaves_no_process_behind_and_the_run_can_be_retried(own: RunningUp, tmp_path: Path) -> None:
     with own.pacs("first") as pacs:
         run_id = begin_long(own, tmp_path, pacs)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from media2dicom.errors import LedgerFailed
+from media2dicom.errors import LedgerFailed, NotApproved, TakenOver
 from media2dicom.ledger import Entry, InstanceState, Ledger
 from media2dicom.ledger.records import instance_values
 from media2dicom.ledger.tables import INSTANCES
@@ -254,39 +254,60 @@ def test_run_is_found_by_its_id(ledger: Ledger) -> None:
     begin(ledger, entry(2))
     run = ledger.run("run")
     assert run is not None
-    assert (run.manifest, run.server, run.finished_at, run.approval_asked_at) == (
-        Path("/lab/m.csv"),
-        "pacs",
-        None,
-        None,
-    )
+    assert (run.manifest, run.server, run.finished_at, run.approval) == (Path("/lab/m.csv"), "pacs", None, False)
     assert ledger.run("another") is None
 
 
-def test_finished_run_that_is_opened_again_has_not_finished(ledger: Ledger) -> None:
+def test_unfinished_runs_are_those_that_have_not_ended(ledger: Ledger) -> None:
     begin(ledger, entry(2))
     begin(ledger, entry(2), run_id="other")
     ledger.finish_run("run", Path("/lab/m.results.xlsx"))
     assert [run.run_id for run in ledger.runs(unfinished=True)] == ["other"]
-    ledger.reopen_run("run")
-    assert {run.run_id for run in ledger.runs(unfinished=True)} == {"run", "other"}
 
 
-def test_run_keeps_that_approval_was_asked_for_as_long_as_its_manifest_is_the_same(ledger: Ledger) -> None:
-    def asked() -> str | None:
-        run = ledger.run("run")
-        assert run is not None
-        return run.approval_asked_at
+def begin_with_approval(ledger: Ledger, run_id: str, *entries: Entry, approved_in: str | None = None) -> None:
+    ledger.begin_run(run_id, Path("/lab/m.csv"), "0" * 64, "pacs", entries, approval=True, approved_in=approved_in)
 
+
+def test_approval_is_of_rows_and_outlives_that_the_run_begins_again_or_is_taken_up(ledger: Ledger) -> None:
+    def approved(run_id: str) -> list[bool]:
+        return [row.approved for row in ledger.rows(run_id)]
+
+    begin_with_approval(ledger, "run", entry(2), entry(3), entry(4))
+    ledger.approve("run", ["key-2", "key-4"], set_aside=["key-3"])
+    assert approved("run") == [True, False, True]
+    assert [row.is_open for row in ledger.rows("run")] == [True, False, True]
+    begin_with_approval(ledger, "run", entry(2), entry(3), entry(5))
+    assert approved("run") == [True, False, False]
+    begin_with_approval(ledger, "retry", entry(2), entry(3), approved_in="run")
+    assert approved("retry") == [True, False]
+    ledger.decline("run")
+    assert approved("run") == [False, False, False]
+
+
+def test_row_that_nobody_approved_is_never_marked_as_sent(ledger: Ledger) -> None:
+    begin_with_approval(ledger, "run", entry(2), entry(3))
+    ledger.approve("run", ["key-3"])
+    for row in ledger.rows("run"):
+        ledger.put_prepared(row.row_key, [instance(0)])
+    first, second = ledger.rows("run")
+    with pytest.raises(NotApproved):
+        ledger.mark_sending(first, "run", "content-2", [0])
+    assert ledger.mark_sending(second, "run", "content-3", [0]) is None
+    assert [row.status for row in ledger.rows("run")] == [Status.PREPARED, Status.SENDING]
+
+
+def test_row_that_a_later_run_has_in_hand_is_not_sent_by_the_earlier_one(ledger: Ledger) -> None:
     begin(ledger, entry(2))
-    ledger.set_approval_asked("run", "2030-01-01T00:00:00+00:00")
-    begin(ledger, entry(2))
-    assert asked() == "2030-01-01T00:00:00+00:00"
-    ledger.begin_run("run", Path("/lab/m.csv"), "1" * 64, "pacs", [entry(2), entry(3)])
-    assert asked() is None
-    ledger.set_approval_asked("run", "2030-01-01T00:00:00+00:00")
-    ledger.set_approval_asked("run", None)
-    assert asked() is None
+    ledger.put_prepared("key-2", [instance(0)])
+    [row] = ledger.rows("run")
+    begin(ledger, entry(2), run_id="later")
+    with pytest.raises(TakenOver):
+        ledger.mark_sending(row, "run", "content", [0])
+    assert ledger.taken_over("run", ["key-2", "key-3"]) == {"key-2"}
+    assert ledger.taken_over("later", ["key-2"]) == set()
+    ledger.finish_run("later", None)
+    assert ledger.mark_sending(row, "run", "content", [0]) is None
 
 
 def test_runs_follow_a_manifest_that_was_moved(ledger: Ledger) -> None:

@@ -92,11 +92,14 @@ def test_threads_of_processes_write_at_once_and_nothing_is_lost(ledger_url: str)
 def test_ledger_of_an_earlier_version_gets_the_columns_that_came_later(ledger_url: str) -> None:
     with opened(ledger_url) as connection, connection.begin():
         METADATA.create_all(connection)
-        connection.execute(sa.text("ALTER TABLE runs DROP COLUMN approval_asked_at"))
+        connection.execute(sa.text("ALTER TABLE runs DROP COLUMN approval"))
+        connection.execute(sa.text("ALTER TABLE run_rows DROP COLUMN approved"))
         connection.execute(RUNS.insert().values(run_id="old", manifest="/x", manifest_sha256="", started_at="2025"))
     with closing(Ledger(ledger_url)) as ledger:
-        ledger.set_approval_asked("old", "2026")
-        assert [run.approval_asked_at for run in ledger.runs()] == ["2026"]
+        assert [run.approval for run in ledger.runs()] == [False]
+        ledger.begin_run("new", Path("/x"), "", None, [entry(2)], approval=True)
+        ledger.approve("new", ["key-2"])
+        assert [row.approved for row in ledger.rows("new")] == [True]
 
 
 def test_lengths_that_an_earlier_version_set_are_no_limit_in_a_file(tmp_path: Path) -> None:
