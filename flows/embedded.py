@@ -128,9 +128,7 @@ def _archive_there(served: ServedRun, bench: Workbench, wish: Wish, console: Con
 
     if wish.retry is None:  # what is no manifest is told at once, not by a run in the dashboard
         settings = bench.settings
-        read_manifest(
-            wish.manifest, media_roots=settings.media_roots, known_servers=settings.servers, hash_media=False
-        )
+        read_manifest(wish.manifest, media_roots=settings.media_roots, known_servers=settings.servers, hash_media=False)
     with progress(console, f"Archiving {wish.manifest.name}", counts):
         ended = served.wait(console) if served.begin(wish) else ""
     run = bench.ledger.run(served.run_id) if served.run_id else None
