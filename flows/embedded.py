@@ -18,7 +18,7 @@ from rich.console import Console
 from flows.orphans import end_orphans
 from flows.remote import running_up
 from flows.screens import progress
-from flows.served import RunLeft, ServedRun, usable_up
+from flows.served import RunLeft, ServedRun, Wish, usable_up
 from media2dicom.errors import (
     AssociationRejected,
     ManifestUnusable,
@@ -108,64 +108,52 @@ def archive(
         settings.server(server)  # before the long start of Prefect
     with manifest_lock(settings, manifest):
         pass
-    bench = open_workbench(settings)
+    bench, wish = open_workbench(settings), Wish(manifest, server, results, retry)
     run_id = None
     if (up := usable_up(settings)) is not None:
-        run_id = _archive_there(ServedRun(settings, up), bench, manifest, server, results, retry, console)
+        run_id = _archive_there(ServedRun(settings, up), bench, wish, console)
     if run_id is None:
-        run_id = _archive_here(bench, manifest, server, results, retry, console)
+        run_id = _archive_here(bench, wish, console)
     run = bench.ledger.run(run_id)
     if run is None:
         raise RuntimeError("the flow ended without a run in the ledger")
     return Archived(bench.ledger.rows(run_id), summarise(bench, run_id, manifest, run.results))
 
 
-def _archive_there(
-    served: ServedRun,
-    bench: Workbench,
-    manifest: Path,
-    server: str | None,
-    results: Path | None,
-    retry: Selection | None,
-    console: Console,
-) -> str | None:
+def _archive_there(served: ServedRun, bench: Workbench, wish: Wish, console: Console) -> str | None:
     """On the server of `media2dicom up`. None when no row was begun there: done here, it goes well or says why not."""
 
     def counts() -> Mapping[Status, int]:
         return bench.ledger.counts(served.run_id) if served.run_id else {}
 
-    if retry is None:  # what is no manifest is told at once, not by a run in the dashboard
-        read_manifest(manifest, media_roots=bench.settings.media_roots, known_servers=bench.settings.servers)
-    with progress(console, f"Archiving {manifest.name}", counts):
-        ended = served.wait(console) if served.begin(manifest, server, results, retry) else ""
+    if wish.retry is None:  # what is no manifest is told at once, not by a run in the dashboard
+        settings = bench.settings
+        read_manifest(wish.manifest, media_roots=settings.media_roots, known_servers=settings.servers, hash_media=False)
+    with progress(console, f"Archiving {wish.manifest.name}", counts):
+        ended = served.wait(console) if served.begin(wish) else ""
     run = bench.ledger.run(served.run_id) if served.run_id else None
     if run is not None and run.finished_at is None:
         raise RunLeft(f"The run did not come to its end ({ended}): {served.link}")
     return run.run_id if run else None
 
 
-def _archive_here(
-    bench: Workbench,
-    manifest: Path,
-    server: str | None,
-    results: Path | None,
-    retry: Selection | None,
-    console: Console,
-) -> str:
+def _archive_here(bench: Workbench, wish: Wish, console: Console) -> str:
     """In this process, on a server of PREFECT_API_URL or a temporary one. Raises what ended the flow, if anything."""
-    before = last_run(bench, manifest)
+    before = last_run(bench, wish.manifest)
 
     def counts() -> Mapping[Status, int]:
-        now = last_run(bench, manifest)
+        now = last_run(bench, wish.manifest)
         started = now is not None and (before is None or now.run_id != before.run_id)
         return bench.ledger.counts(now.run_id) if now is not None and started else {}
 
     prepare(bench.settings)
-    with progress(console, f"Archiving {manifest.name}", counts):
+    with progress(console, f"Archiving {wish.manifest.name}", counts):
         from flows.archive_manifest import archive_manifest
 
         with _quick_flows():
-            state = archive_manifest(manifest, server=server, results=results, retry=retry, return_state=True)
+            state = archive_manifest(
+                wish.manifest, server=wish.server, results=wish.results, retry=wish.retry, return_state=True
+            )
     run_id = str(state.state_details.flow_run_id)
     run = bench.ledger.run(run_id)
     if run is None or run.finished_at is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 from rich.console import Console
@@ -36,6 +37,26 @@ def usable_up(settings: Settings) -> Up | None:
         return up if api.is_healthy() else None
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What a run of archive-manifest is asked for on the command line."""
+
+    manifest: Path
+    server: str | None
+    results: Path | None
+    retry: Selection | None
+
+    def as_parameters(self) -> dict[str, Any]:
+        """Of the deployment's flow, which runs in another folder."""
+        parameters = {
+            "manifest": str(self.manifest.absolute()),
+            "server": self.server,
+            "results": str(self.results.absolute()) if self.results else None,
+            "retry": asdict(self.retry) if self.retry else None,
+        }
+        return {name: value for name, value in parameters.items() if value is not None}
+
+
 class ServedRun:
     """A run of the deployment archive-manifest."""
 
@@ -44,18 +65,11 @@ class ServedRun:
         self._up = up
         self.run_id: str | None = None  # as soon as it is begun; the ledger's, too
 
-    def begin(self, manifest: Path, server: str | None, results: Path | None, retry: Selection | None) -> bool:
+    def begin(self, wish: Wish) -> bool:
         """Begin it; False when the server does not take it."""
-        parameters = {
-            "manifest": str(manifest.absolute()),
-            "server": server,
-            "results": str(results.absolute()) if results else None,
-            "retry": asdict(retry) if retry else None,
-        }
-        given = {name: value for name, value in parameters.items() if value is not None}
         try:
             with Api(self._up.api_url, auth_string(self._settings)) as api:
-                self.run_id = str(api.run_deployment("archive-manifest", given)["id"])
+                self.run_id = str(api.run_deployment("archive-manifest", wish.as_parameters())["id"])
         except httpx.HTTPError:
             return False
         return True
