@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -41,13 +41,13 @@ def inspect(
 
     console = console_for(json)
     warnings.simplefilter("ignore")  # pydicom's hold values
+    try:
+        written = open_written(file)
+    except OSError as error:
+        _end_without(console, f"{file} cannot be read: {error.strerror or type(error).__name__}.", json=json)
+    except Exception:  # noqa: BLE001 - whatever pydicom makes of other bytes
+        _end_without(console, f"{file} is no DICOM file (PS3.10).", json=json)
     with exits(console, json=json):
-        try:
-            written = open_written(file)
-        except OSError as error:
-            _end_without(console, f"{file} cannot be read: {error.strerror or type(error).__name__}.", json=json)
-        except Exception:  # noqa: BLE001 - whatever pydicom makes of other bytes
-            _end_without(console, f"{file} is no DICOM file (PS3.10).", json=json)
         facts, found, ours = facts_of(written, identity=identity), tuple(check(written)), is_ours(written)
         picture, reason = _save_picture(written, out)
         extracted = _extract(written, extract) if extract is not None else []
@@ -60,7 +60,7 @@ def inspect(
     raise typer.Exit(Verdict.FINDINGS if found else Verdict.CONFORMS)
 
 
-def _end_without(console: Console, text: str, *, json: bool) -> None:
+def _end_without(console: Console, text: str, *, json: bool) -> NoReturn:
     say(console, text)
     if json:
         print_json({"error": {"code": "no-dicom", "message": text}, "exit_code": int(Verdict.NO_DICOM)})

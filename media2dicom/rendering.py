@@ -74,7 +74,7 @@ def _frame(written: Written) -> NDArray[Any]:
             file.seek(written.bulk.offset)
             data = get_frame(file, middle, number_of_frames=written.frames)
         return decode(data, written.text("PhotometricInterpretation"))
-    return pixel_array(written.path, index=middle)
+    return pixel_array(written.path if written.bulk is not None else written.header, index=middle)
 
 
 def _as_eight_bits(values: NDArray[Any], written: Written) -> NDArray[np.uint8]:

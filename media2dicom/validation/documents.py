@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from typing import Final
@@ -16,6 +17,7 @@ from media2dicom.validation.written import ENCAPSULATED_DOCUMENT, UNDEFINED_LENG
 _DOCUMENT: Final = "PS3.3 C.24.2"
 _MODEL: Final = "PS3.3 C.35.1"
 _HEAD_BYTES: Final = 1 << 16
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 MIME_TYPES: Final = {  # PS3.3 A.45, A.85
     "1.2.840.10008.5.1.4.1.1.104.1": "application/pdf",
     "1.2.840.10008.5.1.4.1.1.104.2": "text/XML",
@@ -49,8 +51,8 @@ def check_document(written: Written, iod: IOD) -> Iterator[Finding]:
         yield Finding("EncapsulatedDocument", "does not hold what its MIME type says", _DOCUMENT)
     if "HL7InstanceIdentifier" in written.header:
         root = written.text("HL7InstanceIdentifier").partition("^")[0]
-        if not UID(root).is_valid:
-            yield Finding("HL7InstanceIdentifier", "does not begin with a UID", "PS3.3 C.24.2")
+        if not (UID(root).is_valid or _UUID.fullmatch(root)):
+            yield Finding("HL7InstanceIdentifier", "does not begin with a UID or UUID", "PS3.3 C.24.2")
     if is_model(iod):
         yield from _check_model(written)
 
@@ -70,7 +72,7 @@ def _is_payload(sop_class_uid: str, head: bytes, length: int) -> bool:
         case "application/pdf":
             return b"%PDF-" in head[:1024]
         case "text/XML":
-            return b"ClinicalDocument" in head
+            return b"ClinicalDocument" in head.replace(b"\0", b"")  # UTF-16 too
         case "model/obj" | "model/mtl":
             return b"\0" not in head[: length if length < len(head) else len(head)]
         case _:

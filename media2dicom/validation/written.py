@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from pydicom import dcmread
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset
@@ -80,7 +81,7 @@ def open_written(path: Path) -> Written:
         if not isinstance(header, FileDataset):
             raise ValueError("a DICOMDIR is no stored object")
         if header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            return Written(path, size_bytes, header, None, size_bytes)
+            return Written(path, size_bytes, dcmread(path), None, size_bytes)  # of another maker: read whole
         implicit, little = header.original_encoding
         bulk = _bulk_here(file, implicit=bool(implicit), little=bool(little))
         if bulk is None:
