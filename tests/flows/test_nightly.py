@@ -222,7 +222,7 @@ def suspended_run() -> str:
     from flows.archive_manifest import archive_manifest
 
     with get_client(sync_client=True) as client:
-        return str(client.create_flow_run(archive_manifest, {"manifest": "x"}, state=Suspended()).id)
+        return str(client.create_flow_run(archive_manifest, parameters={"manifest": "x"}, state=Suspended()).id)
 
 
 def test_a_killed_run_is_run_again_wherever_its_manifest_lies(lab: Lab, tmp_path: Path) -> None:
