@@ -121,7 +121,7 @@ def _video_frame(written: Written) -> Image.Image:
 def _model_picture(written: Written) -> Image.Image:
     mime_type = MIME_TYPES.get(written.sop_class_uid)
     if mime_type not in (STL, OBJ):
-        raise MediaUnsupported("The object holds a document, of which there is no picture.", next_step="See --extract.")
+        raise MediaUnsupported("A document has no picture; --extract FOLDER writes it as a file.")
     with TemporaryDirectory() as folder:
         (path,) = extract(written, Path(folder))
         try:

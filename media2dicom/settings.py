@@ -81,42 +81,50 @@ class _Strict(BaseModel):
 class Tls(_Strict):
     """TLS of one server. The files are PEM."""
 
-    ca_file: Path | None = None  # None: the platform's trusted certificates
-    cert_file: Path | None = None  # ours, when the PACS wants a client certificate
-    key_file: Path | None = None
-    verify_host: bool = True
+    ca_file: Path | None = Field(None, description="The trusted certificates; else the platform's.")
+    cert_file: Path | None = Field(None, description="Our certificate, when the PACS wants one.")
+    key_file: Path | None = Field(None, description="Its private key.")
+    verify_host: bool = Field(True, description="Whether the PACS's certificate must be for its host.")
 
 
 class Server(_Strict):
     """One PACS."""
 
-    host: Host
-    port: Port
-    ae_title: AeTitle
-    description: str = ""
-    tls: Tls | None = None
-    retrieve: Retrieve = Retrieve.GET
-    verify: Verify = Verify.FIND
+    host: Host = Field(description="Host name, IPv4 or IPv6 address.")
+    port: Port = Field(description="Its TCP port.")
+    ae_title: AeTitle = Field(description="Its AE title.")
+    description: str = Field("", description="For people.")
+    tls: Tls | None = Field(None, description="TLS; without this table the connection is plain TCP.")
+    retrieve: Retrieve = Field(Retrieve.GET, description="How the header of a study is fetched: C-GET or C-MOVE.")
+    verify: Verify = Field(
+        Verify.FIND, description="How arrival is proved: by C-FIND, by storage commitment besides, or not at all."
+    )
     # One is safe with every PACS; dcmqrscp, for one, mixes up files that two associations store at a time.
-    max_associations: Annotated[int, Field(ge=1, le=64)] = 1
+    max_associations: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Batches at the PACS at a time.")
 
 
 class Timeouts(_Strict):
     """Seconds. `store_floor` and `store_bytes_per_s` scale the wait for a C-STORE answer with the object's size."""
 
-    connect: Annotated[float, Field(gt=0)] = 10
-    acse: Annotated[float, Field(gt=0)] = 30
-    dimse: Annotated[float, Field(gt=0)] = 60
-    stall: Annotated[float, Field(gt=0)] = 30  # a peer that stops reading in mid object
-    store_floor: Annotated[float, Field(gt=0)] = 120
-    store_bytes_per_s: Annotated[float, Field(gt=0)] = 1_000_000
+    connect: Annotated[float, Field(gt=0)] = Field(10, description="Wait for the TCP connection, in seconds.")
+    acse: Annotated[float, Field(gt=0)] = Field(
+        30, description="Wait for the answer to an association request (ARTIM)."
+    )
+    dimse: Annotated[float, Field(gt=0)] = Field(
+        60, description="Wait for a DIMSE answer, and for a commitment report."
+    )
+    stall: Annotated[float, Field(gt=0)] = Field(30, description="Wait for a peer that stops reading in mid object.")
+    store_floor: Annotated[float, Field(gt=0)] = Field(120, description="Wait for a C-STORE answer, at the least.")
+    store_bytes_per_s: Annotated[float, Field(gt=0)] = Field(
+        1_000_000, description="Added to it: a second for so many bytes of the object."
+    )
 
 
 class Retries(_Strict):
     """How often a task tries again after a transient error, and how long it waits (doubling, with jitter)."""
 
-    attempts: Annotated[int, Field(ge=0, le=20)] = 3
-    delay_s: Annotated[float, Field(ge=0)] = 5
+    attempts: Annotated[int, Field(ge=0, le=20)] = Field(3, description="Further attempts at what may pass.")
+    delay_s: Annotated[float, Field(ge=0)] = Field(5, description="Seconds before the first; they double, with jitter.")
 
 
 def _cron(value: str) -> str:
@@ -136,20 +144,26 @@ def _time_zone(value: str) -> str:
 class Dashboard(_Strict):
     """Where `media2dicom up` shows the dashboard."""
 
-    host: Host = "127.0.0.1"
-    port: Port = 4200
-    auth: SecretStr | None = None  # "user:password"; demanded when others can reach the host
+    host: Host = Field("127.0.0.1", description="The address it is shown at.")
+    port: Port = Field(4200, description="And its port.")
+    auth: SecretStr | None = Field(None, description='"user:password"; demanded when others can reach the host.')
 
 
 class Nightly(_Strict):
     """The scheduled run over the inbox."""
 
-    cron: Annotated[str, AfterValidator(_cron)] = "0 2 * * *"
-    timezone: Annotated[str, AfterValidator(_time_zone)] | None = None  # None: the machine's own
-    window_hours: Annotated[float, Field(gt=0, le=24)] = 6  # afterwards nothing is begun; the next night goes on
-    quiet_s: Annotated[float, Field(ge=0)] = 60  # a manifest younger than this may still be being written
-    carry_over_days: Annotated[int, Field(ge=0)] = 7  # how long what failed transiently is tried again
-    notify: tuple[str, ...] = ()  # Prefect blocks ("slack-webhook/morning") or Apprise URLs ("mailtos://...")
+    cron: Annotated[str, AfterValidator(_cron)] = Field("0 2 * * *", description="When, as five fields of cron.")
+    timezone: Annotated[str, AfterValidator(_time_zone)] | None = Field(None, description="Else the machine's own.")
+    window_hours: Annotated[float, Field(gt=0, le=24)] = Field(
+        6, description="Afterwards nothing is begun; the next night goes on."
+    )
+    quiet_s: Annotated[float, Field(ge=0)] = Field(
+        60, description="A manifest younger than this may still be being written."
+    )
+    carry_over_days: Annotated[int, Field(ge=0)] = Field(7, description="How long what may pass is tried again.")
+    notify: tuple[str, ...] = Field(
+        (), description='Prefect blocks ("slack-webhook/morning") or Apprise URLs ("mailtos://...").'
+    )
 
 
 class Settings(BaseSettings):
@@ -159,28 +173,44 @@ class Settings(BaseSettings):
         env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
     )
 
-    ae_title: AeTitle = "MEDIA2DICOM"
-    port: Port = 11113  # C-MOVE and storage commitment reach us here
-    default_server: str | None = None
-    servers: dict[str, Server] = Field(default_factory=dict)
-    cache_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir(APP_NAME, appauthor=False)))
-    data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir(APP_NAME, appauthor=False)))
-    inbox_dir: Path | None = None  # None: data_dir/inbox
-    ledger_url: str | None = None  # an SQLAlchemy URL; None: SQLite in data_dir
-    upload_size_warning_mb: Annotated[int, Field(ge=1, le=UPLOAD_LIMIT_MB)] = 256
-    media_roots: tuple[Path, ...] = ()  # beside the manifest's own folder
-    max_pixels: Annotated[int, Field(ge=1)] = 250_000_000  # of one picture or frame
-    max_video_hours: Annotated[float, Field(gt=0)] = 24
-    max_video_frames: Annotated[int, Field(ge=1)] = 20_000  # of one row
-    sop_class_policy: SopClassPolicy = SopClassPolicy.SECONDARY_CAPTURE  # of rows that say nothing of it
-    jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95  # where the project itself encodes baseline JPEG
-    parallel_batches: Annotated[int, Field(ge=1, le=64)] = 4  # of one run
-    rows_per_run: Annotated[int, Field(ge=1, le=10_000)] = 2000  # a larger manifest is cut into several runs
-    parallel_runs: Annotated[int, Field(ge=1, le=64)] = 2  # of one large manifest, on whatever workers there are
-    dashboard: Dashboard = Dashboard()
-    nightly: Nightly = Nightly()
-    timeouts: Timeouts = Timeouts()
-    retries: Retries = Retries()
+    ae_title: AeTitle = Field("MEDIA2DICOM", description="Our AE title, calling and called.")
+    port: Port = Field(11113, description="C-MOVE and storage commitment reach us here.")
+    default_server: str | None = Field(None, description="The server of a run that names none; else the only one.")
+    servers: dict[str, Server] = Field(default_factory=dict, description="The PACS servers, by name.")
+    cache_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_cache_dir(APP_NAME, appauthor=False)),
+        description="Prepared instances and source headers; the user's cache folder.",
+    )
+    data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir(APP_NAME, appauthor=False)),
+        description="Ledger, locks, the dashboard's database; the user's data folder.",
+    )
+    inbox_dir: Path | None = Field(None, description="Where manifests are dropped for the night; else data_dir/inbox.")
+    ledger_url: str | None = Field(None, description="An SQLAlchemy URL; else SQLite in data_dir.")
+    upload_size_warning_mb: Annotated[int, Field(ge=1, le=UPLOAD_LIMIT_MB)] = Field(
+        256, description="An instance larger than this is sent with a warning."
+    )
+    media_roots: tuple[Path, ...] = Field((), description="Folders of media beside the manifest's own.")
+    max_pixels: Annotated[int, Field(ge=1)] = Field(250_000_000, description="Of one picture or frame.")
+    max_video_hours: Annotated[float, Field(gt=0)] = Field(24, description="Of one video.")
+    max_video_frames: Annotated[int, Field(ge=1)] = Field(20_000, description="Of one row.")
+    sop_class_policy: SopClassPolicy = Field(
+        SopClassPolicy.SECONDARY_CAPTURE, description="What pictures become in rows that say nothing of it."
+    )
+    jpeg_quality: Annotated[int, Field(ge=50, le=100)] = Field(
+        95, description="Where the project itself encodes JPEG with loss."
+    )
+    parallel_batches: Annotated[int, Field(ge=1, le=64)] = Field(4, description="Batches of rows under way in a run.")
+    rows_per_run: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        2000, description="A larger manifest is cut into several runs."
+    )
+    parallel_runs: Annotated[int, Field(ge=1, le=64)] = Field(
+        2, description="Of one large manifest, on whatever workers there are."
+    )
+    dashboard: Dashboard = Field(Dashboard(), description="Where `media2dicom up` shows the dashboard.")
+    nightly: Nightly = Field(Nightly(), description="The scheduled run over the inbox.")
+    timeouts: Timeouts = Field(Timeouts(), description="Of associations, in seconds.")
+    retries: Retries = Field(Retries(), description="Of what may pass.")
 
     @classmethod
     def settings_customise_sources(

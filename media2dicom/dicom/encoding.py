@@ -23,7 +23,8 @@ from media2dicom.errors import OptionRefused
 from media2dicom.media.payload import MAX_SIDE, LossyHistory, Picture, Pixels
 
 NATIVE_SYNTAXES: Final = frozenset({str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian)})
-_PREDICTOR_OF_57: Final = 6  # any but 1: Ss=1 belongs to .70 (PS3.5 A.4.1)
+# 2 to 7, as 1 belongs to .70 (PS3.5 A.4.1). Of these 4 and 6 make pictures smallest, 6 most photographs (measured).
+PREDICTOR_OF_57: Final = 6
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def encode(picture: Picture, transfer_syntax_uid: str, *, jpeg_quality: int) -> 
         data = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
         return _frame(picture, data, plain, picture.bits_stored, past)
     if transfer_syntax_uid in (JPEGLosslessSV1, JPEGLossless):
-        predictor = 1 if transfer_syntax_uid == JPEGLosslessSV1 else _PREDICTOR_OF_57
+        predictor = 1 if transfer_syntax_uid == JPEGLosslessSV1 else PREDICTOR_OF_57
         return _frame(picture, _lossless(picture, pixels, predictor), plain, picture.bits_stored, past)
     if transfer_syntax_uid in (JPEGBaseline8Bit, JPEGExtended12Bit):
         data, bits = _lossy(picture, pixels, transfer_syntax_uid, jpeg_quality)

@@ -27,5 +27,5 @@ def icon_item(picture: NDArray[np.uint8], color: tuple[int, int, int] | None) ->
             table = np.interp(np.arange(_SHADES), (0, _HIGHLIGHT, _SHADES - 1), (0, channel * 257, 0xFFFF))
             setattr(item, f"{name}PaletteColorLookupTableData", table.astype("<u2").tobytes())
     data = picture.tobytes()
-    item.add_new("PixelData", "OB", data + bytes(len(data) % 2))
+    item.add_new("PixelData", "OW", data + bytes(len(data) % 2))  # as in Implicit VR, where it has to be (PS3.5 A.1)
     return item

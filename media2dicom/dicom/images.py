@@ -14,6 +14,7 @@ from media2dicom.dicom.building import Build, start_dataset
 from media2dicom.dicom.modalities import modality_of
 from media2dicom.dicom.picture_classes import Family, Kind, kind_of, modality_for, sop_class_of
 from media2dicom.dicom.references import (
+    ANATOMIC_IMAGE,
     add_referenced_series,
     add_source_instance,
     code_item,
@@ -82,7 +83,7 @@ def _add_family_modules(dataset: Dataset, build: Build, kind: Kind, *, from_vide
 def _add_source_references(dataset: Dataset, source: Dataset) -> None:
     if is_image(source):
         reference = referenced_sop(source)
-        reference.PurposeOfReferenceCodeSequence = Sequence([code_item("121338", "DCM", "Anatomic image")])
+        reference.PurposeOfReferenceCodeSequence = Sequence([code_item(*ANATOMIC_IMAGE)])
         dataset.ReferencedImageSequence = Sequence([reference])
     else:
         add_source_instance(source, dataset)

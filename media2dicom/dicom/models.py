@@ -24,7 +24,7 @@ MODALITY: Final = "M3D"
 
 # CID 7061, by the modality of the images that the model comes from. Mixed Modality (129019) is not in it: one source
 # does not tell.
-_MODEL_TITLES: Final = {
+MODEL_TITLES: Final = {
     "CT": ("85040-4", "LN", "CT 3D CAM model"),
     "MR": ("85041-2", "LN", "MR 3D CAM model"),
     "US": ("129018", "DCM", "US 3D CAM model"),
@@ -33,8 +33,8 @@ _MODEL_TITLES: Final = {
     "LS": ("129021", "DCM", "Laser Scanning 3D CAM model"),
     "OSS": ("129021", "DCM", "Laser Scanning 3D CAM model"),
 }
-_UNIT_MEANINGS: Final = {"mm": "mm", "cm": "cm", "m": "m", "um": "micrometer"}  # CID 7063
-_MODEL_USAGES: Final = {str(code.value): code for code in codes.cid7064.concepts.values()}
+UNIT_MEANINGS: Final = {"mm": "mm", "cm": "cm", "m": "m", "um": "micrometer"}  # CID 7063
+MODEL_USAGES: Final = {str(code.value): code for code in codes.cid7064.concepts.values()}
 
 
 def build_model(model: Model, build: Build) -> list[Instance]:
@@ -77,17 +77,17 @@ def _started(build: Build, mime_type: str, size_bytes: int, part: int) -> Datase
     )
     add_referenced_series(build.source, dataset)
     own = valid_text(build.source, "Modality") if is_image(build.source) else build.image_modality
-    name_concept(dataset, _MODEL_TITLES.get(own or ""))
+    name_concept(dataset, MODEL_TITLES.get(own or ""))
     if mime_type != STL:
         dataset.ICCProfile, dataset.ColorSpace = srgb_input_profile(), "SRGB"
 
     # Manufacturing 3D Model (C.35.1)
     unit = options.units.value
-    dataset.MeasurementUnitsCodeSequence = Sequence([code_item(unit, "UCUM", _UNIT_MEANINGS[unit])])
+    dataset.MeasurementUnitsCodeSequence = Sequence([code_item(unit, "UCUM", UNIT_MEANINGS[unit])])
     dataset.ModelModification = "YES" if options.modified else "NO"
     dataset.ModelMirroring = "YES" if options.mirrored else "NO"
     if options.model_usage is not None:
-        usage = _MODEL_USAGES[options.model_usage]
+        usage = MODEL_USAGES[options.model_usage]
         item = code_item(options.model_usage, usage.scheme_designator, usage.meaning)
         dataset.ModelUsageCodeSequence = Sequence([item])
     dataset.ModelGroupUID = model_group_uid(build.study_instance_uid, build.row)

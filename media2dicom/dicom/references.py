@@ -24,6 +24,14 @@ NOT_IMAGES: Final = frozenset(
 )
 
 
+# Purposes of reference: value, scheme, meaning. The last three are in CID 7060 and in CID 7013.
+ANATOMIC_IMAGE: Final = ("121338", "DCM", "Anatomic image")  # CID 7201
+SOURCE_IMAGE: Final = ("121324", "DCM", "Source image")  # CID 7060
+SOURCE_MEASUREMENT: Final = ("128224", "DCM", "Source measurement")
+SOURCE_RAW_DATA: Final = ("128226", "DCM", "Source raw data")
+SOURCE_REPORT: Final = ("128225", "DCM", "Source report")
+
+
 def is_image_class(sop_class_uid: str, modality: str) -> bool:
     """Whether instances are images: by the name of a standard SOP Class, else by the series' Modality."""
     name = UID(sop_class_uid).name
@@ -72,12 +80,12 @@ def add_source_instance(source: Dataset, target: Dataset) -> None:
     item = referenced_sop(source)
     name = UID(item.ReferencedSOPClassUID).name
     if is_image(source):
-        purpose = code_item("121324", "DCM", "Source image")
+        purpose = SOURCE_IMAGE
     elif "Spectroscopy" in name or "Waveform" in name:
-        purpose = code_item("128224", "DCM", "Source measurement")
+        purpose = SOURCE_MEASUREMENT
     elif "Raw Data" in name:
-        purpose = code_item("128226", "DCM", "Source raw data")
+        purpose = SOURCE_RAW_DATA
     else:
-        purpose = code_item("128225", "DCM", "Source report")
-    item.PurposeOfReferenceCodeSequence = Sequence([purpose])
+        purpose = SOURCE_REPORT
+    item.PurposeOfReferenceCodeSequence = Sequence([code_item(*purpose)])
     target.SourceInstanceSequence = Sequence([item])

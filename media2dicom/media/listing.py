@@ -60,11 +60,9 @@ class Listing:
     stream_line: str = ""  # how ffmpeg describes the stream: pixel format, range and matrix
     has_display_matrix: bool = False  # it is displayed rotated or mirrored
     quarter_turn: bool = False
-    reordered: bool = False  # frames are coded in another order than they are displayed
     untimed: bool = False  # the time of a frame is not known
     last_dts: int = _UNKNOWN
     largest_gap: int = 0
-    clock_went_back: bool = False
 
     @property
     def timeline(self) -> Timeline:
@@ -92,6 +90,9 @@ def list_video(path: Path, container: Container, limits: Settings) -> Listing:
         raise MediaTooLarge(
             f"The video has {listing.columns:,} x {listing.rows:,} pixels.", next_step="Export it in a smaller size."
         )
+    if container.demuxer == "avi" and listing.codec in _REORDERING:
+        # AVI has no times of display; those made from the order of decoding are wrong for these codecs (measured).
+        listing = list_packets(path, container, limits, "-fflags", "-genpts")
     _check_times(listing, container)
     # Fewer packets than the container's table has samples: an edit list may leave some out, damage must not.
     if counts and listing.packets not in counts:
@@ -132,8 +133,20 @@ def list_packets(path: Path, container: Container, limits: Settings, *input_opti
                         f"The video is longer than {limits.max_video_hours:g} hours.",
                         next_step="Cut it into parts, or raise max_video_hours.",
                     )
-        ffmpeg.finish()
+        try:
+            ffmpeg.finish()
+        except MediaDamaged as damage:
+            if "Non-monotonic DTS" in damage.message:
+                raise _clock_jumps() from None
+            raise
     return listing
+
+
+def _clock_jumps() -> MediaUnsupported:
+    return MediaUnsupported(
+        "The clock of the video jumps within the file, as where several recordings were joined.",
+        next_step="Cut it into its parts, or save it as MP4.",
+    )
 
 
 def _take_header(listing: Listing, line: str) -> None:
@@ -162,7 +175,6 @@ def _take_packet(listing: Listing, line: str) -> None:
     listing.compressed_bytes += size_bytes
     if dts != _UNKNOWN:
         if listing.last_dts != _UNKNOWN:
-            listing.clock_went_back = listing.clock_went_back or dts < listing.last_dts
             listing.largest_gap = max(listing.largest_gap, dts - listing.last_dts)
         listing.last_dts = dts
     if flags & _DISCARD:
@@ -171,23 +183,15 @@ def _take_packet(listing: Listing, line: str) -> None:
     if pts == _UNKNOWN:
         listing.untimed = True
     else:
-        listing.reordered = listing.reordered or bool(listing.displayed) and pts < listing.displayed[-1]
         listing.displayed.append(pts)
         listing.end = max(listing.end, pts + duration) if len(listing.displayed) > 1 else pts + duration
 
 
 def _check_times(listing: Listing, container: Container) -> None:
     """A frame's time is what its container says; where that is nothing, or not clear, it is not guessed."""
-    if container.clock_may_jump and (
-        listing.clock_went_back or listing.largest_gap * listing.time_base > _LARGEST_GAP_S
-    ):
-        raise MediaUnsupported(
-            "The clock of the video jumps within the file, as where several recordings were joined.",
-            next_step="Cut it into its parts, or save it as MP4.",
-        )
-    unknown = listing.untimed or len(set(listing.displayed)) < len(listing.displayed)
-    # AVI has no times of display; those made from the order of decoding are wrong for these codecs (measured).
-    if unknown or (container.demuxer == "avi" and listing.reordered and listing.codec in _REORDERING):
+    if container.clock_may_jump and listing.largest_gap * listing.time_base > _LARGEST_GAP_S:
+        raise _clock_jumps()
+    if listing.untimed or len(set(listing.displayed)) < len(listing.displayed):
         raise MediaUnsupported(
             "The file does not tell when each frame of the video is displayed.",
             next_step="Save it as MP4 or MKV from its original.",

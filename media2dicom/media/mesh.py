@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from media2dicom.errors import MediaDamaged
+from media2dicom.errors import MediaChanged, MediaDamaged
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media import HEAD_BYTES, is_binary_stl
 from media2dicom.media.payload import DATASET_BYTES, STL, MediaPlan, Model, Payload
@@ -115,7 +115,7 @@ def _records(path: Path) -> Iterator[NDArray[Any]]:
         file.seek(HEADER_BYTES)
         while chunk := file.read(_RECORDS_AT_A_TIME * RECORD.itemsize):
             if len(chunk) % RECORD.itemsize:
-                raise MediaDamaged("The STL file changed while it was read.")
+                raise MediaChanged("The STL file changed while it was read.")
             yield np.frombuffer(chunk, RECORD)
 
 

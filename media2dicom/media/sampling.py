@@ -16,8 +16,8 @@ from fractions import Fraction
 from typing import Final
 
 DEFAULT_FRAME_INTERVAL_S: Final = 1.0  # when a row gives no frame_interval_s
-_USUAL_RATES: Final = tuple(
-    Fraction(rate)
+_USUAL_PERIODS_MS: Final = tuple(
+    float(1000 / Fraction(rate))
     for rate in ("24000/1001", 24, 25, "30000/1001", 30, 48, 50, "60000/1001", 60, 10, 12, 15, 20, 100, 120)
 )
 
@@ -53,13 +53,13 @@ def evened(times_ms: tuple[float, ...], tolerance_ms: float) -> tuple[float, ...
     steps = len(times_ms) - 1
     if steps < 1:
         return times_ms
-    periods = [float(1000 / rate) for rate in _USUAL_RATES] + [(times_ms[-1] - times_ms[0]) / steps]
 
     def error(period: float) -> float:
         return max(abs(time_ms - times_ms[0] - k * period) for k, time_ms in enumerate(times_ms))
 
-    near = [period for period in periods if abs(times_ms[0] + steps * period - times_ms[-1]) <= tolerance_ms]
-    best = min(near, key=error)
+    mean = (times_ms[-1] - times_ms[0]) / steps
+    usual = [period for period in _USUAL_PERIODS_MS if abs(period - mean) * steps <= tolerance_ms]
+    best = min((period for period in usual if error(period) <= tolerance_ms), key=error, default=mean)
     if error(best) > tolerance_ms:
         return times_ms
     return tuple(round(times_ms[0] + k * best, 3) for k in range(steps + 1))

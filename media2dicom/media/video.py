@@ -197,8 +197,9 @@ def _decoded(path: Path, clip: _Clip, max_pixels: int) -> Iterator[Iterator[Pict
                     raise MediaUnsupported("The size of the video's frames changes within the clip.")
                 size_bytes = frame.rows * frame.columns * 3
                 raw = ffmpeg.stdout.read(size_bytes)
+                if len(raw) != size_bytes:
+                    ffmpeg.finish()  # it has no more to say; where it has, waiting for its end would be for ever
                 if len(raw) != size_bytes or frame.tick != tick:
-                    ffmpeg.finish()
                     raise MediaDamaged(f"The video is damaged: frame {number:,} of the wanted ones is not whole.")
                 if number == len(clip.chosen):  # before the last picture goes out, all must have gone well
                     _expect_end(ffmpeg.stdout.read(1))

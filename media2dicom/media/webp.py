@@ -1,7 +1,7 @@
 """WebP (RFC 9649): its chunks are read here, its pixels by libwebp.
 
-VP8 pictures have a lossy history, VP8L pictures none. PS3.3 C.7.6.1.1.5.1 has no term for VP8: the method follows
-the form of its terms and names the specification, RFC 6386 (defined terms may be extended, PS3.5 6.3).
+VP8 pictures have a lossy history, VP8L pictures none. PS3.3 C.7.6.1.1.5.1 has no term for VP8: the method is named
+by its specification, RFC 6386, in the form of those terms.
 """
 
 from __future__ import annotations

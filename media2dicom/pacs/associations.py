@@ -27,6 +27,8 @@ from media2dicom.settings import Server, Settings
 
 MAX_CONTEXTS: Final = 128  # presentation context IDs are the odd numbers 1 to 255 (PS3.8 9.3.2.2)
 
+MINIMUM_TLS: Final = ssl.TLSVersion.TLSv1_2  # PS3.15 B.9 (BCP 195)
+
 _A_ABORT: Final = 0x07  # PDU type (PS3.8 9.3.8)
 _TLS_ALERT: Final = 0x15  # record type (RFC 8446 5.1)
 
@@ -142,6 +144,7 @@ def tls_context(server: Server) -> ssl.SSLContext | None:
         return None
     try:
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls.ca_file)
+        context.minimum_version = MINIMUM_TLS
         context.check_hostname = tls.verify_host
         if tls.cert_file is not None:
             context.load_cert_chain(tls.cert_file, tls.key_file)

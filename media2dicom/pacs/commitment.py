@@ -24,7 +24,7 @@ from media2dicom.pacs.associations import associate
 from media2dicom.pacs.listener import Received, listening, report_handler
 from media2dicom.settings import Server, Settings
 
-_REQUEST: Final = 1  # action type "request storage commitment" (PS3.4 J.3.2)
+REQUEST: Final = 1  # action type "request storage commitment" (PS3.4 J.3.2)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def request(server: Server, settings: Settings, instances: Sequence[Instance]) -
         with associate(server, settings, contexts, evt_handlers=handlers) as association:
             try:
                 status, _ = association.send_n_action(
-                    transaction, _REQUEST, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+                    transaction, REQUEST, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
                 )
             except (RuntimeError, ValueError):  # lost, or the class was not accepted
                 return Commitment()

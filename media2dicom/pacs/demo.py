@@ -42,7 +42,10 @@ _OUT_OF_RESOURCES: Final = 0xA700
 _WRONG_IDENTIFIER: Final = 0xA900  # identifier does not match SOP Class (PS3.4 C.4.1.1.4)
 _CANNOT_UNDERSTAND: Final = 0xC000
 _DUPLICATE: Final = 0x0111
-_QUERY_MODELS: Final = (
+MAX_ASSOCIATIONS: Final = 32
+MAX_PDU_BYTES: Final = 1 << 17
+DEFAULT_AE_TITLE: Final = "DEMOPACS"
+QUERY_MODELS: Final = (
     *(StudyRootQueryRetrieveInformationModelFind, PatientRootQueryRetrieveInformationModelFind),
     *(StudyRootQueryRetrieveInformationModelGet, PatientRootQueryRetrieveInformationModelGet),
     *(StudyRootQueryRetrieveInformationModelMove, PatientRootQueryRetrieveInformationModelMove),
@@ -60,7 +63,7 @@ class DemoPacs:
         self,
         folder: Path,
         port: int = 0,
-        ae_title: str = "DEMOPACS",
+        ae_title: str = DEFAULT_AE_TITLE,
         *,
         host: str = "127.0.0.1",
         compressed: Collection[str] | None = None,
@@ -94,10 +97,10 @@ class DemoPacs:
         (self.folder / "instances").mkdir(parents=True, exist_ok=True)
         ae = SafeAE(self.ae_title)
         ae.require_called_aet = True
-        ae.maximum_associations = 32
-        ae.maximum_pdu_size = 1 << 17
+        ae.maximum_associations = MAX_ASSOCIATIONS
+        ae.maximum_pdu_size = MAX_PDU_BYTES
         ae.add_supported_context(Verification)
-        for model in _QUERY_MODELS:
+        for model in QUERY_MODELS:
             ae.add_supported_context(model)
         ae.add_supported_context(StorageCommitmentPushModel)
         for context in AllStoragePresentationContexts:
@@ -262,5 +265,5 @@ def _level(event: Any, keys: Dataset) -> str | None:
     """The level that an identifier asks at, None when its model has no such level."""
     level = str(keys.get("QueryRetrieveLevel", "")).strip()
     model = str(event.context.abstract_syntax)
-    levels = LEVELS if model in {str(one) for one in _QUERY_MODELS[1::2]} else LEVELS[1:]
+    levels = LEVELS if model in {str(one) for one in QUERY_MODELS[1::2]} else LEVELS[1:]
     return level if level in levels else None

@@ -24,10 +24,14 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 
 from media2dicom.errors import RetrieveFailed
 from media2dicom.pacs.syntaxes import RECEIVABLE
-from media2dicom.pacs.transport import start_server
+from media2dicom.pacs.transport import name_implementation, start_server
 from media2dicom.settings import Server, Settings
 
-_REFUSED: Final = 0x0124  # not authorized (PS3.7 C.5.12)
+MAX_ASSOCIATIONS: Final = 64
+SUCCESS: Final = 0x0000
+REFUSED: Final = 0x0124  # not authorized (PS3.7 C.5.12): nobody waits for the instance
+UNREADABLE_REPORT: Final = 0x0110  # processing failure
+UNKNOWN_REPORT: Final = 0x0112  # no such object instance: nobody waits for the report
 
 
 @dataclass(frozen=True)
@@ -106,19 +110,20 @@ def report_handler(listener: Listener) -> Any:
             report = event.event_information
             uid = str(report.TransactionUID)
         except (AttributeError, ValueError):
-            return 0x0110, None  # processing failure
-        return (0x0000 if listener.deliver(uid, Received(report=report)) else 0x0112), None
+            return UNREADABLE_REPORT, None
+        return (SUCCESS if listener.deliver(uid, Received(report=report)) else UNKNOWN_REPORT), None
 
     return on_event_report
 
 
 def _start(address: str, settings: Settings) -> Listener:
     ae = AE(settings.ae_title)
+    name_implementation(ae)
     ae.require_called_aet = True
     ae.acse_timeout = settings.timeouts.acse
     ae.dimse_timeout = settings.timeouts.dimse
     ae.network_timeout = settings.timeouts.dimse
-    ae.maximum_associations = 64
+    ae.maximum_associations = MAX_ASSOCIATIONS
     ae.add_supported_context(Verification)
     # Reports come on an association that the PACS requests while staying the SCP (PS3.4 J.3.3).
     ae.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
@@ -129,13 +134,13 @@ def _start(address: str, settings: Settings) -> Listener:
     def on_store(event: Any) -> int:
         uid = str(event.request.AffectedSOPInstanceUID)
         if not listener.expects(uid):
-            return _REFUSED
+            return REFUSED
         listener.deliver(uid, Received(part10=BytesIO(event.encoded_dataset())))
-        return 0x0000
+        return SUCCESS
 
     handlers: list[Any] = [
         (evt.EVT_C_STORE, on_store),
-        (evt.EVT_C_ECHO, lambda _event: 0x0000),
+        (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         (evt.EVT_N_EVENT_REPORT, report_handler(listener)),
     ]
     try:

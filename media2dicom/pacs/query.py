@@ -23,9 +23,40 @@ from media2dicom.errors import CellRefused, IdentityMismatch, QueryFailed, Sever
 from media2dicom.pacs.associations import associate
 from media2dicom.settings import Server, Settings
 
-_PENDING: Final = (0xFF00, 0xFF01)
+MODEL: Final = StudyRootQueryRetrieveInformationModelFind
+PENDING: Final = (0xFF00, 0xFF01)  # the second: an optional key is not supported for matching
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")  # PS3.5 9.1; leading zeros are seen in the wild
 _WILD: Final = re.compile(r"[*?\\\x00-\x1f\x7f]")  # PS3.4 C.2.2.2.4, and the value delimiter
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level of the model (PS3.4 C.6.2.1): the keys that are asked for, and those that may be given a value."""
+
+    name: str
+    keys: tuple[str, ...]
+    matched: tuple[str, ...]
+
+
+STUDY: Final = Level(
+    "STUDY",
+    ("StudyInstanceUID", "PatientID", "PatientName", "PatientBirthDate", "AccessionNumber"),
+    matched=("StudyInstanceUID", "AccessionNumber"),
+)
+SERIES: Final = Level(
+    "SERIES",
+    ("StudyInstanceUID", "SeriesInstanceUID", "Modality", "SeriesNumber", "Manufacturer"),
+    matched=("StudyInstanceUID",),
+)
+IMAGE: Final = Level(
+    "IMAGE",
+    (
+        *("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"),
+        *("InstanceNumber", "NumberOfFrames", "Rows", "Columns"),
+    ),
+    matched=("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
+)
+LEVELS: Final = (STUDY, SERIES, IMAGE)
 
 
 @dataclass(frozen=True)
@@ -66,11 +97,10 @@ class InstanceMatch:
 
 def query_association(server: Server, settings: Settings) -> AbstractContextManager[Association]:
     """An association for the functions below. Raises what `associate` raises."""
-    model = StudyRootQueryRetrieveInformationModelFind
     relational = SOPClassExtendedNegotiation()  # an IMAGE query without its study's keys (PS3.4 C.5.1.1)
-    relational.sop_class_uid = model
+    relational.sop_class_uid = MODEL
     relational.service_class_application_information = b"\x01"
-    return associate(server, settings, [build_context(model)], ext_neg=[relational])
+    return associate(server, settings, [build_context(MODEL)], ext_neg=[relational])
 
 
 def find_study(
@@ -109,9 +139,8 @@ def find_study(
 
 def find_series(association: Association, study_instance_uid: str) -> list[SeriesMatch]:
     """The series of a study. Raises QueryFailed."""
-    keys = _keys("SERIES", "Modality", "SeriesNumber", "Manufacturer")
-    keys.StudyInstanceUID = uid = _uid(study_instance_uid, "study_instance_uid")
-    keys.SeriesInstanceUID = ""
+    uid = _uid(study_instance_uid, "study_instance_uid")
+    keys = _keys(SERIES, StudyInstanceUID=uid)
     return [
         SeriesMatch(
             series_instance_uid=_text(answer, "SeriesInstanceUID"),
@@ -128,11 +157,10 @@ def find_images(
     association: Association, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str | None = None
 ) -> list[InstanceMatch]:
     """The instances of a series; with `sop_instance_uid` only that one. Raises QueryFailed."""
-    keys = _image_keys()
-    keys.StudyInstanceUID = study = _uid(study_instance_uid, "study_instance_uid")
-    keys.SeriesInstanceUID = series = _uid(series_instance_uid, "series_instance_uid")
-    if sop_instance_uid is not None:
-        keys.SOPInstanceUID = _uid(sop_instance_uid, "sop_instance_uid")
+    study = _uid(study_instance_uid, "study_instance_uid")
+    series = _uid(series_instance_uid, "series_instance_uid")
+    only = "" if sop_instance_uid is None else _uid(sop_instance_uid, "sop_instance_uid")
+    keys = _keys(IMAGE, StudyInstanceUID=study, SeriesInstanceUID=series, SOPInstanceUID=only)
     matches = []
     for answer in _find(association, keys):
         match = _instance(answer, study, series)
@@ -147,17 +175,15 @@ def find_sop_instance(association: Association, sop_instance_uid: str) -> list[I
 
     Raises QueryFailed.
     """
-    keys = _image_keys()
-    keys.SOPInstanceUID = uid = _uid(sop_instance_uid, "sop_instance_uid")
-    matches = (_instance(answer) for answer in _find(association, keys))
+    uid = _uid(sop_instance_uid, "sop_instance_uid")
+    matches = (_instance(answer) for answer in _find(association, _keys(IMAGE, SOPInstanceUID=uid)))
     return [match for match in matches if match.sop_instance_uid == uid]
 
 
 def _studies(association: Association, keyword: str, value: str) -> Iterator[StudyMatch]:
-    keys = _keys("STUDY", "StudyInstanceUID", "PatientID", "PatientName", "PatientBirthDate", "AccessionNumber")
+    keys = _keys(STUDY, **{keyword: value})
     if not value.isascii():
         keys.SpecificCharacterSet = "ISO_IR 192"
-    setattr(keys, keyword, value)
     for answer in _find(association, keys):
         match = StudyMatch(
             study_instance_uid=_text(answer, "StudyInstanceUID"),
@@ -170,19 +196,13 @@ def _studies(association: Association, keyword: str, value: str) -> Iterator[Stu
             yield match
 
 
-def _image_keys() -> Dataset:
-    return _keys(
-        "IMAGE",
-        *("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"),
-        *("InstanceNumber", "NumberOfFrames", "Rows", "Columns"),
-    )
-
-
-def _keys(level: str, *return_keys: str) -> Dataset:
+def _keys(level: Level, **matched: str) -> Dataset:
+    if not matched.keys() <= set(level.matched):
+        raise ValueError(f"these are no matching keys at level {level.name}: {', '.join(matched)}")
     keys = Dataset()
-    keys.QueryRetrieveLevel = level
-    for keyword in return_keys:
-        setattr(keys, keyword, None if keyword in {"Rows", "Columns"} else "")
+    keys.QueryRetrieveLevel = level.name
+    for keyword in level.keys:
+        setattr(keys, keyword, matched.get(keyword, None if keyword in {"Rows", "Columns"} else ""))
     return keys
 
 
@@ -206,10 +226,10 @@ def _find(association: Association, keys: Dataset) -> Iterator[Dataset]:
     if not association.is_established:
         raise QueryFailed("The association was lost before the query.")
     try:
-        for status, answer in association.send_c_find(keys, StudyRootQueryRetrieveInformationModelFind):
+        for status, answer in association.send_c_find(keys, MODEL):
             if "Status" not in status:
                 raise QueryFailed("The PACS did not answer the query: the association was lost or timed out.")
-            if status.Status in _PENDING:
+            if status.Status in PENDING:
                 if answer is None:
                     raise QueryFailed("The PACS answered the query with a data set that cannot be read.")
                 yield answer

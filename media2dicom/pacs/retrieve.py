@@ -32,6 +32,11 @@ from media2dicom.pacs.query import InstanceMatch, SeriesMatch, StudyMatch, find_
 from media2dicom.pacs.syntaxes import COMPRESSED, OTHERS, RECEIVABLE, SOURCE_CLASSES, UNCOMPRESSED
 from media2dicom.settings import Retrieve, Server, Settings
 
+GET_MODEL: Final = StudyRootQueryRetrieveInformationModelGet
+MOVE_MODEL: Final = StudyRootQueryRetrieveInformationModelMove
+SUCCESS: Final = 0x0000
+REFUSED: Final = 0x0124  # not authorized (PS3.7 C.5.12): what nobody asked for
+UNKNOWN_DESTINATION: Final = 0xA801  # PS3.4 C.4.2.1.5
 _ATTEMPTS: Final = 3  # instances tried before a study counts as not retrievable
 _BULK: Final = frozenset(
     Tag(tag)
@@ -145,57 +150,59 @@ def _get(server: Server, settings: Settings, instance: InstanceMatch, keys: Data
 
     def on_store(event: Any) -> int:  # pynetdicom's Event sets its attributes dynamically
         if str(event.request.AffectedSOPInstanceUID) != instance.sop_instance_uid:
-            return 0x0124  # not authorized: nobody asked for it
+            return REFUSED
         received.append(BytesIO(event.encoded_dataset()))
-        return 0x0000
+        return SUCCESS
 
-    model = StudyRootQueryRetrieveInformationModelGet
-    status = "none"
-    for storage in _proposals(instance.sop_class_uid):
+    status: int | None = None
+    for storage in storage_proposals(instance.sop_class_uid):
         classes = dict.fromkeys(str(context.abstract_syntax) for context in storage)
         association = associate(
             server,
             settings,
-            [build_context(model), *storage],
+            [build_context(GET_MODEL), *storage],
             ext_neg=[build_role(UID(uid), scp_role=True) for uid in classes],
             evt_handlers=[(evt.EVT_C_STORE, on_store)],
         )
         with association as established:
-            status = _final_status(established, "C-GET", lambda: established.send_c_get(keys, model))
+            status = _final_status(established, "C-GET", lambda: established.send_c_get(keys, GET_MODEL))
         if received:
             return received[0]
-    raise RetrieveFailed(f"The PACS ended the C-GET without sending the instance (status {status}).")
+    raise RetrieveFailed(f"The PACS ended the C-GET without sending the instance (status {_shown(status)}).")
 
 
 def _move(server: Server, settings: Settings, instance: InstanceMatch, keys: Dataset) -> BytesIO:
     """C-MOVE (PS3.4 C.4.2) to ourselves."""
-    model = StudyRootQueryRetrieveInformationModelMove
     with listening(server, settings) as listener, listener.expect(instance.sop_instance_uid) as inbox:
-        with associate(server, settings, [build_context(model)]) as established:
+        with associate(server, settings, [build_context(MOVE_MODEL)]) as established:
             status = _final_status(
-                established, "C-MOVE", lambda: established.send_c_move(keys, settings.ae_title, model)
+                established, "C-MOVE", lambda: established.send_c_move(keys, settings.ae_title, MOVE_MODEL)
             )
         try:
-            part10 = inbox.get(timeout=5 if status == "0x0000" else 0).part10
+            part10 = inbox.get(timeout=5 if status == SUCCESS else 0).part10
         except queue.Empty:
-            unknown = " It does not know our AE title as a destination." if status == "0xA801" else ""
-            text = f"The PACS ended the C-MOVE without sending us the instance (status {status}).{unknown}"
+            unknown = " It does not know our AE title as a destination." if status == UNKNOWN_DESTINATION else ""
+            text = f"The PACS ended the C-MOVE without sending us the instance (status {_shown(status)}).{unknown}"
             raise RetrieveFailed(text) from None
     assert part10 is not None
     return part10
 
 
-def _final_status(association: Association, service: str, send: Any) -> str:
+def _final_status(association: Association, service: str, send: Any) -> int:
     try:
         *_, (status, _identifier) = send()
     except (RuntimeError, ValueError):
         raise RetrieveFailed(f"The PACS does not allow {service}, or the association was lost.") from None
     if "Status" not in status:
         raise RetrieveFailed(f"The PACS did not answer the {service}: the association was lost or timed out.")
-    return f"0x{status.Status:04X}"
+    return int(status.Status)
 
 
-def _proposals(sop_class_uid: str) -> Iterator[list[PresentationContext]]:
+def _shown(status: int | None) -> str:
+    return "none" if status is None else f"0x{status:04X}"
+
+
+def storage_proposals(sop_class_uid: str) -> Iterator[list[PresentationContext]]:
     """The storage contexts of one C-GET association after another, until the instance came.
 
     A context accepts one syntax; with one context per syntax the PACS sends the instance as it holds it. When the

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -32,18 +33,48 @@ from media2dicom.settings import Server, Settings
 
 DUPLICATE: Final = 0x0111  # duplicate SOP Instance (PS3.7 C.5.7)
 
-_WARNINGS: Final = {
-    0xB000: "coercion of data elements",
-    0xB006: "elements discarded",
-    0xB007: "data set does not match SOP Class",
-}
-_FAILURES: Final = {
-    0x0117: "invalid SOP Instance UID",
-    0x0122: "SOP Class not supported",
-    0x0124: "not authorized",
-    0x0211: "unrecognized operation",
-    0x0213: "resource limitation",
-}
+
+class Judgement(Enum):
+    """What a status says of the instance."""
+
+    STORED = auto()  # the PACS says that it has it
+    WARNING = auto()  # stored, with a warning
+    HELD = auto()  # the PACS says that it had its UID before: verify decides
+    TRANSIENT = auto()  # refused for a reason that may pass
+    REFUSED = auto()
+
+
+@dataclass(frozen=True)
+class StatusRule:
+    """What a C-STORE status means; of the status the bits of `mask` count."""
+
+    status: int
+    words: str
+    judgement: Judgement
+    mask: int = 0xFFFF
+
+
+# PS3.4 B.2.3, PS3.7 C; the first rule that fits holds.
+STATUSES: Final = (
+    StatusRule(0x0000, "success", Judgement.STORED),
+    StatusRule(DUPLICATE, "duplicate SOP Instance", Judgement.HELD),
+    StatusRule(0xB000, "coercion of data elements", Judgement.WARNING),
+    StatusRule(0xB006, "elements discarded", Judgement.WARNING),
+    StatusRule(0xB007, "data set does not match SOP Class", Judgement.WARNING),
+    StatusRule(0xB000, "warning", Judgement.WARNING, mask=0xF000),  # warning class (PS3.7 C.4)
+    StatusRule(0x0001, "warning", Judgement.WARNING),
+    StatusRule(0x0107, "warning", Judgement.WARNING),
+    StatusRule(0x0116, "warning", Judgement.WARNING),
+    StatusRule(0xA700, "out of resources", Judgement.TRANSIENT, mask=0xFF00),
+    StatusRule(0x0213, "resource limitation", Judgement.TRANSIENT),
+    StatusRule(0xA900, "data set does not match SOP Class", Judgement.REFUSED, mask=0xFF00),
+    StatusRule(0xC000, "cannot understand", Judgement.REFUSED, mask=0xF000),
+    StatusRule(0x0117, "invalid SOP Instance UID", Judgement.REFUSED),
+    StatusRule(0x0122, "SOP Class not supported", Judgement.REFUSED),
+    StatusRule(0x0124, "not authorized", Judgement.REFUSED),
+    StatusRule(0x0211, "unrecognized operation", Judgement.REFUSED),
+    StatusRule(0x0000, "not in the standard for C-STORE", Judgement.REFUSED, mask=0x0000),  # any other
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +96,7 @@ class StoreSession:
 
     def __init__(self, server: Server, settings: Settings, instances: Iterable[Instance]) -> None:
         self._server, self._settings = server, settings
-        self._contexts = _contexts(instances)
+        self._contexts = store_contexts(instances)
         self._association: Association | None = None
         self._accepted: Mapping[str, frozenset[str]] = {}
 
@@ -152,27 +183,24 @@ class StoreSession:
 
 
 def judge(instance: Instance, status: int, where: str) -> SendResult:
-    """What a C-STORE status means (PS3.4 B.2.3, PS3.7 C)."""
-    if status == 0x0000:
-        return SendResult(instance, status)
-    if status == DUPLICATE:
-        return SendResult(instance, status, duplicate=True)
-    if status & 0xF000 == 0xB000 or status in {0x0001, 0x0107, 0x0116}:  # warning class (PS3.7 C.4)
-        words = _WARNINGS.get(status, "warning")
-        return SendResult(instance, status, warning=f"The PACS stored it with a warning: 0x{status:04X} ({words}).")
-    if status & 0xFF00 == 0xA700 or status == 0x0213:
-        text = f"{where} is out of resources: status 0x{status:04X}."
-        return SendResult(instance, status, PacsOutOfResources(text))
-    if status & 0xFF00 == 0xA900:
-        words = "data set does not match SOP Class"
-    elif status & 0xF000 == 0xC000:
-        words = "cannot understand"
-    else:
-        words = _FAILURES.get(status, "not in the standard for C-STORE")
-    return SendResult(instance, status, StoreFailed(f"{where} refuses the instance: status 0x{status:04X} ({words})."))
+    """What a C-STORE status means, by the table STATUSES."""
+    rule = next(rule for rule in STATUSES if status & rule.mask == rule.status)
+    told = f"0x{status:04X} ({rule.words})"
+    match rule.judgement:
+        case Judgement.STORED:
+            return SendResult(instance, status)
+        case Judgement.HELD:
+            return SendResult(instance, status, duplicate=True)
+        case Judgement.WARNING:
+            return SendResult(instance, status, warning=f"The PACS stored it with a warning: {told}.")
+        case Judgement.TRANSIENT:
+            text = f"{where} is out of resources: status 0x{status:04X}."
+            return SendResult(instance, status, PacsOutOfResources(text))
+        case Judgement.REFUSED:
+            return SendResult(instance, status, StoreFailed(f"{where} refuses the instance: status {told}."))
 
 
-def _contexts(instances: Iterable[Instance]) -> list[PresentationContext]:
+def store_contexts(instances: Iterable[Instance]) -> list[PresentationContext]:
     """Per SOP class one context per file syntax, and the uncompressed ones that a file may be transcoded to.
 
     A context accepts one syntax only, so a class whose files are Explicit VR LE has Implicit VR LE apart.

@@ -24,7 +24,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from media2dicom.pacs.transport import Transport
 
 _BLOCK_BYTES: Final = 1 << 20
-_MAX_PDV_BYTES: Final = 1 << 20  # for a peer that sets no limit (maximum length 0, PS3.8 D.1)
+MAX_PDV_BYTES: Final = 1 << 20  # for a peer that sets no limit (maximum length 0, PS3.8 D.1)
 _PDU_HEADER: Final = struct.Struct(">BBIIBB")  # P-DATA-TF and PDV item headers (PS3.8 9.3.5, E.2)
 _P_DATA_TF: Final = 0x04
 _LAST_FRAGMENT: Final = 0x02
@@ -61,8 +61,8 @@ def _command(association: Association, request: C_STORE, context_id: int) -> lis
 
 
 def _send(association: Association, command: list[P_DATA], path: Path, offset: int, context_id: int) -> None:
-    limit = association.dimse.maximum_pdu_size or _MAX_PDV_BYTES
-    piece_bytes = min(limit, _MAX_PDV_BYTES) - 6  # item length, context ID, control header
+    limit = association.dimse.maximum_pdu_size or MAX_PDV_BYTES
+    piece_bytes = min(limit, MAX_PDV_BYTES) - 6  # item length, context ID, control header
     transport = cast(Transport, association.dul.socket)
     if transport.tls_context is not None:
         for pdata in command:

@@ -18,11 +18,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.transport import AddressInformation, AssociationSocket, RequestHandler, ThreadedAssociationServer
 
+from media2dicom.dicom.part10 import IMPLEMENTATION_VERSION_NAME
+from media2dicom.dicom.uids import IMPLEMENTATION_CLASS_UID
 from media2dicom.settings import Server, Timeouts
 
 _RECEIVE_BYTES = 1 << 18
@@ -170,8 +173,18 @@ def ignore_late_aborts(association: Association) -> None:
     machine.do_action = careful  # type: ignore[method-assign]
 
 
+def name_implementation(ae: AE) -> None:
+    """Implementation Class UID and Version Name in association negotiation (PS3.7 D.3.3.2): ours, not the library's."""
+    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+
+
 class SafeAE(AE):
     """An application entity whose requested associations lose no answers."""
+
+    def __init__(self, ae_title: str) -> None:
+        super().__init__(ae_title)
+        name_implementation(self)
 
     def _create_socket(self, assoc: Association, address: Any, tls_args: Any) -> AssociationSocket:
         keep_answers(assoc)
@@ -184,6 +197,7 @@ class Requestor(AE):
 
     def __init__(self, ae_title: str, server: Server, timeouts: Timeouts, tls: ssl.SSLContext | None) -> None:
         super().__init__(ae_title)
+        name_implementation(self)
         self._server, self._timeouts, self._tls = server, timeouts, tls
         self.transport: Transport | None = None
 

@@ -163,6 +163,20 @@ _TABLE: Final = (
         (*_VL, *_uses("M", modules.CINE, modules.MULTI_FRAME), *_VL_IMAGE),
         _values(Modality="XC", PhotometricInterpretation=f"MONOCHROME2 {_COLORS}", **_EIGHT),
     ),
+    IOD(
+        "VL Endoscopic Image",
+        "A.32.1",
+        "1.2.840.10008.5.1.4.1.1.77.1.1",
+        (*_VL, *_VL_IMAGE),
+        _values(Modality="ES", PhotometricInterpretation=f"MONOCHROME2 {_COLORS}", **_EIGHT),
+    ),
+    IOD(
+        "Video Endoscopic Image",
+        "A.32.5",
+        "1.2.840.10008.5.1.4.1.1.77.1.1.1",
+        (*_VL, *_uses("M", modules.CINE, modules.MULTI_FRAME), *_VL_IMAGE),
+        _values(Modality="ES", PhotometricInterpretation=f"MONOCHROME2 {_COLORS}", **_EIGHT),
+    ),
     IOD("Encapsulated PDF", "A.45.1", "1.2.840.10008.5.1.4.1.1.104.1", _DOCUMENT),
     IOD("Encapsulated CDA", "A.45.2", "1.2.840.10008.5.1.4.1.1.104.2", _DOCUMENT),
     IOD(

@@ -1,6 +1,6 @@
 """Encapsulated pixels against the Image Pixel module: what each stream's own markers say (PS3.5 8.2, A.4).
 
-Of a JPEG frame its beginning and its end are read; of a video's stream its beginning.
+Of a JPEG frame its beginning and its end are read; videos are `videos.py`'s.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from media2dicom.errors import RowRefused
 from media2dicom.media.jpeg import JpegHeader, Process, read_jpeg_header
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.identity import VIDEO_SYNTAXES
+from media2dicom.validation.videos import check_video
 from media2dicom.validation.written import UNDEFINED_LENGTH, Fragment, Written, fragments
 
 _HEAD_BYTES: Final = 1024  # holds the markers before the first scan of a stream without metadata
@@ -48,7 +49,7 @@ def check_streams(written: Written) -> Iterator[Finding]:
         if any(fragment.length % 2 for fragment in whole):
             yield Finding("PixelData", "has a fragment of odd length", "PS3.5 A.4")
         if written.transfer_syntax_uid in VIDEO_SYNTAXES:
-            yield from _check_video(table, frames, file)
+            yield from check_video(written, table, frames, file)
         elif written.transfer_syntax_uid in _PROCESSES:
             yield from _check_offsets(written, table, frames, file)
             yield from _check_frames(written, frames, file)
@@ -148,18 +149,3 @@ def _photometric(header: JpegHeader) -> tuple[str, ...]:
         return ("YBR_FULL",) if header.jfif or header.adobe_transform == 1 else ("RGB",)
     own = header.photometric_interpretation
     return ("RGB",) if own == "RGB" else ("YBR_FULL_422", own)
-
-
-def _check_video(table: Fragment, frames: list[Fragment], file: BinaryIO) -> Iterator[Finding]:
-    """The whole stream in one fragment or more, no offset table (PS3.5 8.2.7 to 8.2.9, A.4.4 to A.4.7)."""
-    if table.length:
-        yield Finding("PixelData", "has an offset table, which a video has not", "PS3.5 A.4")
-    if not frames:
-        yield Finding("PixelData", "holds no stream", "PS3.5 A.4")
-        return
-    file.seek(frames[0].offset)
-    head = file.read(min(_HEAD_BYTES, frames[0].length))
-    transport = head[:1] == b"\x47" and head[188:189] in (b"\x47", b"")
-    bare = head.startswith((b"\0\0\0\x01", b"\0\0\x01"))
-    if not (transport or bare or head[4:8] == b"ftyp"):
-        yield Finding("PixelData", "is no MPEG-4 or MPEG-2 transport stream", "PS3.5 8.2.7")
