@@ -20,9 +20,10 @@ from uuid import uuid4
 import pytest
 
 from flows import embedded
+from media2dicom.beginning import begin_run
 from media2dicom.ledger import Ledger
 from media2dicom.model import Status
-from media2dicom.runs import begin_run, default_results_path, manifest_lock
+from media2dicom.runs import default_results_path, manifest_lock
 from media2dicom.settings import Server, Settings, load_settings
 from media2dicom.steps.workbench import open_workbench
 from tests import archive as sheets
