@@ -12,7 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from flows.archiving import Order, archive
 from flows.forms import ManifestChoice, ServerChoice, resolve_manifest
-from media2dicom.runs import begin_retry, begin_run
+from media2dicom.beginning import begin_retry, begin_run
 from media2dicom.selection import Selection
 from media2dicom.steps.workbench import Workbench
 

@@ -28,6 +28,7 @@ from flows.nightly_report import Night, Turn
 from flows.notifying import notify
 from flows.walking import opened
 from media2dicom.arrivals import Arrival, Inbox, arrival
+from media2dicom.beginning import is_undecided
 from media2dicom.carry_over import (
     Standing,
     claimed,
@@ -40,7 +41,7 @@ from media2dicom.carry_over import (
 from media2dicom.errors import AlreadyRunning, Media2DicomError, sealed
 from media2dicom.inbox import complete_filing, place_in
 from media2dicom.ledger import Run
-from media2dicom.runs import is_undecided, last_run
+from media2dicom.runs import last_run
 from media2dicom.selection import Selection
 from media2dicom.steps.workbench import Workbench
 from media2dicom.summary import summarise

@@ -15,8 +15,9 @@ from flows.approval import ask_approval
 from flows.archive_rows import wait_for_earlier_parts, work
 from flows.reporting import Report
 from flows.walking import PREPARE, final_state, opened
+from media2dicom.beginning import is_undecided
 from media2dicom.inbox import file_away
-from media2dicom.runs import finish_run, is_undecided, manifest_lock, whereabouts
+from media2dicom.runs import finish_run, manifest_lock, whereabouts
 from media2dicom.steps.workbench import Workbench
 from tasks.slots import create_limits
 

@@ -18,9 +18,10 @@ from prefect.states import Completed, Failed
 from flows.archiving import Order, archive
 from flows.forms import CauseChoice, FailedManifestChoice, FormText, resolve_manifest
 from flows.walking import opened
+from media2dicom.beginning import begin_retry
 from media2dicom.errors import ManifestUnusable, SelectionUnclear, cause_words
 from media2dicom.ledger import Run
-from media2dicom.runs import begin_retry, last_run
+from media2dicom.runs import last_run
 from media2dicom.selection import Selection, row_numbers
 from media2dicom.steps.workbench import Workbench
 

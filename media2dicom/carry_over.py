@@ -11,12 +11,13 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from media2dicom.beginning import is_undecided
 from media2dicom.errors import AlreadyRunning
 from media2dicom.inbox import ATTENTION, file_away, place_in
 from media2dicom.ledger import Run
 from media2dicom.locks import exclusive
 from media2dicom.media import media_sha256
-from media2dicom.runs import is_undecided, last_run, manifest_lock
+from media2dicom.runs import last_run, manifest_lock
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench
 from media2dicom.summary import summarise

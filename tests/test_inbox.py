@@ -15,12 +15,13 @@ import pytest
 from media2dicom import arrivals
 from media2dicom import inbox as inbox_module
 from media2dicom.arrivals import Inbox, Look, arrival
+from media2dicom.beginning import begin_run
 from media2dicom.carry_over import claimed, server_of
 from media2dicom.errors import AlreadyRunning, CacheFailed, WindowEnded
 from media2dicom.inbox import complete_filing, file_away, home_of
 from media2dicom.manifest.reading import read_manifest
 from media2dicom.model import Status
-from media2dicom.runs import begin_run, default_results_path, last_run
+from media2dicom.runs import default_results_path, last_run
 from media2dicom.settings import Nightly, Server, Settings
 from media2dicom.steps.workbench import Workbench
 from media2dicom.summary import Summary

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from media2dicom.beginning import begin_run
 from media2dicom.errors import OverUploadLimit, ResultsNotWritten
 from media2dicom.ledger import Entry
 from media2dicom.limits import megabytes, refuse_over_limit, size_warning
 from media2dicom.manifest.reading import read_manifest
 from media2dicom.model import Batch, Outcome, Status
-from media2dicom.runs import begin_run, default_results_path, finish_run, make_batches
+from media2dicom.runs import default_results_path, finish_run, make_batches
 from media2dicom.settings import Settings
 from tests.manifest import sheets
 from tests.steps import walking

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from media2dicom.beginning import begin_retry, begin_run
 from media2dicom.errors import ApprovalPending, ManifestUnusable, NotApproved
 from media2dicom.ledger import Entry
 from media2dicom.media import media_sha256
 from media2dicom.model import Outcome, Row, Status
-from media2dicom.runs import begin_retry, begin_run
 from media2dicom.selection import Selection
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench, open_workbench

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import tomlkit
 
+from media2dicom.beginning import begin_run
 from media2dicom.model import Status
 from media2dicom.pacs.demo import DemoPacs
-from media2dicom.runs import begin_run, make_batches
+from media2dicom.runs import make_batches
 from media2dicom.settings import Settings, load_settings
 from media2dicom.steps.check import check
 from media2dicom.steps.convert import convert

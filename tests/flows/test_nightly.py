@@ -20,9 +20,10 @@ from uuid import uuid4
 import pytest
 
 from flows import embedded
+from media2dicom.beginning import begin_run
 from media2dicom.ledger import Ledger
 from media2dicom.model import Status
-from media2dicom.runs import begin_run, default_results_path, manifest_lock
+from media2dicom.runs import default_results_path, manifest_lock
 from media2dicom.settings import Server, Settings, load_settings
 from media2dicom.steps.workbench import open_workbench
 from tests import archive as sheets
@@ -222,7 +223,7 @@ def suspended_run() -> str:
     from flows.archive_manifest import archive_manifest
 
     with get_client(sync_client=True) as client:
-        return str(client.create_flow_run(archive_manifest, {"manifest": "x"}, state=Suspended()).id)
+        return str(client.create_flow_run(archive_manifest, parameters={"manifest": "x"}, state=Suspended()).id)
 
 
 def test_a_killed_run_is_run_again_wherever_its_manifest_lies(lab: Lab, tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
+from media2dicom.beginning import begin_run
 from media2dicom.errors import Media2DicomError, OverUploadLimit, StoreFailed, UploadConflict
 from media2dicom.model import Batch, Instance, Status
 from media2dicom.pacs.store import SendResult, StoreSession
-from media2dicom.runs import begin_run, make_batches
+from media2dicom.runs import make_batches
 from media2dicom.settings import Settings
 from media2dicom.steps.check import check
 from media2dicom.steps.convert import convert

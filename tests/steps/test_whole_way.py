@@ -308,7 +308,8 @@ def test_prepared_file_of_the_former_identity_is_made_anew(
 def test_file_of_another_patient_in_the_cache_is_never_sent(
     bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
 ) -> None:
-    from media2dicom.runs import begin_run, make_batches
+    from media2dicom.beginning import begin_run
+    from media2dicom.runs import make_batches
     from media2dicom.steps.check import check
     from media2dicom.steps.convert import convert
     from media2dicom.steps.retrieve import retrieve
