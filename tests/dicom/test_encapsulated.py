@@ -18,6 +18,7 @@ from media2dicom.media import open_media, preview
 from media2dicom.media.payload import Payload
 from media2dicom.model import Instance, Options
 from media2dicom.settings import Settings
+from media2dicom.validation import findings
 from tests.checkers import check
 from tests.dicom import making
 from tests.dicom.making import EXPLICIT, IMPLICIT, SV1
@@ -119,8 +120,9 @@ def test_each_object_of_each_kind_of_source_passes_both_checkers_and_holds_the_f
 
 
 def _assert_sound(instance: Instance, standard: Path) -> None:
-    findings = check(instance.path, standard)
-    assert findings.clean, findings
+    assert findings(instance.path) == ()
+    said = check(instance.path, standard)
+    assert said.clean, said
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -339,3 +341,18 @@ def test_clinical_document_is_tried_out_before_the_patient_is_known(tmp_path: Pa
     build = making.a_build(source, tmp_path, patient_id="Q-1")
     making.build_instances(opened(cda(tmp_path)), build)
     assert "not confirmed" in build.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "document_id"),
+    [("utf-16", '<id root="2.999.7"/>'), ("utf-8", '<id root="7d44b88c-4199-4bad-97dc-d78268e01398"/>')],
+)
+def test_clinical_document_in_utf_16_or_with_a_uuid_passes_all_checkers(
+    encoding: str, document_id: str, standard: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "summary.xml"
+    declaration = f'<?xml version="1.0" encoding="{encoding}"?>'
+    path.write_bytes(making_models.cda(document_id=document_id, declaration=declaration).encode(encoding))
+    source = making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT")
+    (instance,) = making.build(opened(path), source, tmp_path)
+    _assert_sound(instance, standard)
