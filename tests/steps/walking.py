@@ -12,12 +12,11 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from media2dicom.beginning import begin_retry, begin_run
 from media2dicom.ledger import LedgerRow
 from media2dicom.model import Batch
 from media2dicom.pacs.demo import DemoPacs
 from media2dicom.runs import (
-    begin_retry,
-    begin_run,
     finish_run,
     make_batches,
     manifest_lock,
