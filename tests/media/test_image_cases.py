@@ -13,6 +13,7 @@ from media2dicom.media.payload import Picture, Pictures
 from media2dicom.model import Options
 from media2dicom.settings import Settings
 from tests.media.image_cases import CASES, Case
+from tests.media.image_cases.page import page
 
 
 def taken(path: Path) -> Picture:
@@ -51,3 +52,8 @@ def test_file_becomes_what_the_table_says(case: Case, tmp_path: Path) -> None:
     assert picture.lossy is None or picture.lossy.ratio > 0.2
     assert (picture.icc_profile is not None) == case.profile
     assert (case.warns in " ".join(plan.warnings)) if case.warns else not plan.warnings
+
+
+def test_page_of_the_documentation_is_this_table() -> None:
+    written = Path(__file__).parents[2] / "docs" / "images.md"
+    assert written.read_text(encoding="utf-8") == page(), "python -m tests.media.image_cases > docs/images.md"

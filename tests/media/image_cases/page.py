@@ -1,0 +1,38 @@
+"""docs/images.md: the rules in words, and the table by format."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from tests.media.image_cases import CASES
+
+_INTRODUCTION = """# Image files: what becomes of each
+
+For those who choose how to export. The tables are written from the tests, each line of which makes such a file and
+looks at what comes out (`python -m tests.media.image_cases > docs/images.md`).
+
+- **Size** is read from the header and refused before anything is decoded: over `max_pixels`, or 65,535 a side.
+- **Orientation** of EXIF (JPEG, PNG, WebP), TIFF and HEIC (its own turns and mirrors, not its EXIF) is applied once;
+  the picture is stored upright. A JPEG file that must be turned is decoded and stored without further loss.
+- **Transparency** is laid over white. **Grey** of more than 8 bits keeps them; **colour** of more is rounded to 8.
+- **CMYK** becomes sRGB, by the file's own profile where that works.
+- **ICC profiles** of RGB are carried on when they are whole, as input profiles; others are dropped. Gamma and
+  chromaticities without a profile are not applied.
+- **Lossy history**: JPEG, also inside TIFF, is told as ISO_10918_1, HEIC always as ISO_23008_2. VP8 (lossy WebP) has
+  no term in DICOM: Lossy Image Compression is 01, and Derivation Description names RFC_6386 and the ratio. All this
+  stays told when the pixels are stored without further loss.
+- **Animations and bursts**: the first picture (HEIC: the primary one), with a warning. A TIFF document of several pages
+  is refused: its other pages would be missed.
+- **Damage** that a decoder can notice is refused. JPEG is read through bit by bit with warnings as errors; PNG and
+  Deflate have checksums; VP8, HEVC, CCITT and PackBits have none, so a flipped bit in them may pass.
+- **Nothing else** of a file is read or stored: no place, no camera, no thumbnail, no comment, no text.
+- Other formats (AVIF, JPEG 2000, JPEG XL, camera raw, PSD, SVG) are refused as not known.
+"""
+
+
+def page() -> str:
+    parts = [_INTRODUCTION]
+    for name, cases in groupby(CASES, key=lambda case: case.format):
+        lines = [f"| {case.what} | {case.outcome} |" for case in cases]
+        parts.append("\n".join([f"## {name}", "", "| File | Becomes |", "|---|---|", *lines, ""]))
+    return "\n".join(parts)
