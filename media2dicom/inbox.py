@@ -66,7 +66,7 @@ def file_away(bench: Workbench, manifest: Path, summary: Summary) -> Summary:
     inbox = bench.settings.inbox.resolve()
     with exclusive(bench.settings, _LOCK, wait_s=_PATIENCE_S):
         run = bench.ledger.run(summary.run_id)
-        if run is None or media_sha256(manifest) != run.manifest_sha256:
+        if run is not None and media_sha256(manifest) != run.manifest_sha256:
             return summary  # another one was saved under its name meanwhile: its turn comes
         try:
             _complete(bench.ledger, inbox)

@@ -20,6 +20,7 @@ from media2dicom.carry_over import claimed, server_of
 from media2dicom.errors import AlreadyRunning, CacheFailed, WindowEnded
 from media2dicom.inbox import complete_filing, file_away, home_of
 from media2dicom.manifest.reading import read_manifest
+from media2dicom.media import media_sha256
 from media2dicom.model import Status
 from media2dicom.runs import default_results_path, last_run
 from media2dicom.settings import Nightly, Server, Settings
@@ -332,7 +333,7 @@ def test_a_manifest_goes_with_its_results_to_where_it_belongs(
 ) -> None:
     path = drop(bench.settings, begins)
     (path.parent / "a.jpg").write_bytes(b"media")
-    bench.ledger.begin_run("run", path.resolve(), "0" * 64, "pacs", [])
+    bench.ledger.begin_run("run", path.resolve(), media_sha256(path), "pacs", [])
     bench.ledger.finish_run("run", default_results_path(path.resolve()))
     filed = file_away(bench, path, summary_of(path, *causes))
     wanted = (bench.settings.inbox / ends).resolve()
@@ -388,7 +389,7 @@ def test_a_manifest_that_cannot_be_moved_stays_with_its_runs(
 ) -> None:
     (bench.settings.inbox / "done").write_text("a file where the folder should be")
     path = drop(bench.settings, "m.csv").resolve()
-    bench.ledger.begin_run("run", path, "0" * 64, "pacs", [])
+    bench.ledger.begin_run("run", path, media_sha256(path), "pacs", [])
     filed = file_away(bench, path, summary_of(path, STORED))
     assert filed.manifest == path
     assert last_run(bench, path) is not None
@@ -428,7 +429,7 @@ def test_a_kill_while_a_manifest_is_filed_loses_neither_file_nor_runs(
 
     def killed() -> None:
         with walking.workbench(settings) as bench:
-            bench.ledger.begin_run("run", path, "0" * 64, "pacs", [])
+            bench.ledger.begin_run("run", path, media_sha256(path), "pacs", [])
             bench.ledger.finish_run("run", default_results_path(path))
             owner = type(bench.ledger) if after == "move_manifest" else inbox_module
             die_after(owner, after, times)
@@ -539,3 +540,14 @@ def test_a_manifest_that_another_night_files_during_the_look_gets_no_note(
     monkeypatch.setattr(arrivals, "read_manifest", filed_meanwhile)
     assert Inbox(settings).look() == Look((), (), ())
     assert not list(settings.inbox.iterdir())
+
+
+def test_a_manifest_that_was_saved_anew_while_its_run_ended_stays_for_its_own_turn(
+    bench: Workbench, settings: Settings
+) -> None:
+    path = drop(settings, "m.csv")
+    bench.ledger.begin_run("run", path.resolve(), media_sha256(path), "pacs", [])
+    summary = summary_of(path, STORED)
+    path.write_text(path.read_text() + "\n")
+    assert file_away(bench, path, summary).manifest == path
+    assert names(Inbox(settings).look()) == ["m.csv"]
