@@ -44,7 +44,6 @@ _THREADS: Final = "4"  # fixed: what comes out depends on it
 class _Way:
     """How a clip goes into DICOM."""
 
-    container: Container
     listing: Listing
     times_ms: tuple[float, ...]
     syntaxes: tuple[str, ...]  # that the stream may have, the usual one first
@@ -79,7 +78,7 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
         output = ["-c", "copy", "-bsf:v", _WITHOUT_TEXTS[way.listing.codec]]
     else:
         output = _coding(way, way.level)
-    _write(path, way.container, [*_CLEAN, *output, *_OUTPUT, str(out)], limits)
+    _write(path, way.listing.container, [*_CLEAN, *output, *_OUTPUT, str(out)], limits)
     made = list_packets(out, _MP4, limits)
     frames = _decoded_frames(out, limits)
     if frames != len(made.displayed) or (way.level is None and frames != len(way.times_ms)):
@@ -111,16 +110,15 @@ def _way(path: Path, options: Options, limits: Settings) -> _Way:
             "video_mode native and transcode file the whole clip: no frames can be chosen from it.",
             next_step="Clear frame_interval_s, start_s, end_s and max_frames, or choose video_mode frames or cine.",
         )
-    container = container_of(path)
-    listing = list_video(path, container, limits)
+    listing = list_video(path, container_of(path), limits)
     times_ms = _times_ms(listing)
     try:
-        syntaxes = _own_syntaxes(path, container, listing, times_ms, limits)
-        way = _Way(container, listing, times_ms, syntaxes, rows=listing.rows, columns=listing.columns)
+        syntaxes = _own_syntaxes(path, listing, times_ms, limits)
+        way = _Way(listing, times_ms, syntaxes, rows=listing.rows, columns=listing.columns)
     except OptionRefused as refusal:
         if options.video_mode is VideoMode.NATIVE:
             raise
-        way = _anew(container, listing, times_ms, refusal.message)
+        way = _anew(listing, times_ms, refusal.message)
     wanted = options.transfer_syntax
     if wanted is None:
         return way
@@ -132,9 +130,7 @@ def _way(path: Path, options: Options, limits: Settings) -> _Way:
     return _Way(**{**vars(way), "syntaxes": (wanted,)})
 
 
-def _own_syntaxes(
-    path: Path, container: Container, listing: Listing, times_ms: tuple[float, ...], limits: Settings
-) -> tuple[str, ...]:
+def _own_syntaxes(path: Path, listing: Listing, times_ms: tuple[float, ...], limits: Settings) -> tuple[str, ...]:
     """What the clip's own stream conforms to. Raises OptionRefused with the reason when it may not be kept."""
     reason = None
     if len(times_ms) == 1:
@@ -153,7 +149,7 @@ def _own_syntaxes(
         reason = "its pixels are not square"
     if reason is not None:
         raise OptionRefused(f"The video's own stream cannot be kept: {reason}.", next_step=ANOTHER_WAY)
-    said = read_parameters(listing.codec, _first_bytes(path, container, listing.codec, limits))
+    said = read_parameters(listing.codec, _first_bytes(path, listing.container, listing.codec, limits))
     if (said.rows, said.columns) != (listing.rows, listing.columns):
         raise MediaDamaged("The video is damaged: container and stream tell different sizes.")
     return transfer_syntaxes(listing.codec, said, _rate(times_ms))
@@ -173,7 +169,7 @@ def _unread(line: str) -> None:
 # --- coding anew --------------------------------------------------------------------------------------------------
 
 
-def _anew(container: Container, listing: Listing, times_ms: tuple[float, ...], reason: str) -> _Way:
+def _anew(listing: Listing, times_ms: tuple[float, ...], reason: str) -> _Way:
     """High Profile at level 4.1, at 4.2 where size and rate are above it; smaller only where both are too low.
 
     Frames at a constant rate keep their number and times; else the frame on display is taken at the rate that is
@@ -191,7 +187,6 @@ def _anew(container: Container, listing: Listing, times_ms: tuple[float, ...], r
     level = next(level for level in H264_LEVELS if level.holds(*shrunk, rate))
     smaller = "" if factor == 1 else f", scaled down to {shrunk[1]} x {shrunk[0]} pixels"
     return _Way(
-        container,
         listing,
         times_ms,
         (level.transfer_syntax_uid,),

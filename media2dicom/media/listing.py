@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -47,6 +47,7 @@ _ROTATION: Final = re.compile(r"rotation of (-?[\d.]+) degrees")
 class Listing:
     """What demuxing alone tells of a clip's video stream."""
 
+    container: Container  # as it is to be read again: times depend on its options
     codec: str = ""
     rows: int = 0  # as coded, before rotation
     columns: int = 0
@@ -92,7 +93,7 @@ def list_video(path: Path, container: Container, limits: Settings) -> Listing:
         )
     if container.demuxer == "avi" and listing.codec in _REORDERING:
         # AVI has no times of display; those made from the order of decoding are wrong for these codecs (measured).
-        listing = list_packets(path, container, limits, "-fflags", "-genpts")
+        listing = list_packets(path, replace(container, input_options=()), limits)
     _check_times(listing, container)
     # Fewer packets than the container's table has samples: an edit list may leave some out, damage must not.
     if counts and listing.packets not in counts:
@@ -103,7 +104,7 @@ def list_video(path: Path, container: Container, limits: Settings) -> Listing:
 
 
 def list_packets(path: Path, container: Container, limits: Settings, *input_options: str) -> Listing:
-    listing = Listing()
+    listing = Listing(container)
 
     def on_line(line: str) -> None:
         if "Stream #0:" in line and ": Video:" in line:

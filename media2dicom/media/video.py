@@ -99,8 +99,7 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
 
 
 def _clip(path: Path, options: Options, limits: Settings) -> _Clip:
-    container = container_of(path)
-    listing = list_video(path, container, limits)
+    listing = list_video(path, container_of(path), limits)
     timeline = listing.timeline
     chosen, capped = _chosen(timeline, options, limits)
     rows, columns = listing.rows, listing.columns
@@ -116,7 +115,7 @@ def _clip(path: Path, options: Options, limits: Settings) -> _Clip:
         ),
     ]
     return _Clip(
-        container=container,
+        container=listing.container,
         rows=columns if listing.quarter_turn else rows,
         columns=rows if listing.quarter_turn else columns,
         timeline=timeline,
