@@ -10,16 +10,19 @@ from typing import BinaryIO, Final
 
 import imagecodecs
 import numpy as np
+from PIL import PngImagePlugin
 
 from media2dicom.errors import MediaDamaged
 from media2dicom.media.exif import UPRIGHT, exif_orientation, upright
 from media2dicom.media.image import ImageFormat, Look
 from media2dicom.media.payload import Picture
+from media2dicom.media.pillow import loaded, opened
 from media2dicom.media.pixels import on_white, picture_of, scaled_to_8_bits
 from media2dicom.model import Options
 
 _SIGNATURE_LENGTH: Final = 8
 _MAX_PROFILE_BYTES: Final = 16_000_000  # unpacked: a guard against a zlib bomb
+_INDEXED: Final = b"\x03"  # the colour type of palettes
 _SAMPLES: Final = {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}  # by colour type, alpha taken away, palette looked up
 
 
@@ -29,6 +32,7 @@ class PngHeader:
     columns: int
     bit_depth: int
     samples_per_pixel: int  # of the final picture: 1 or 3
+    palette_colors: int | None  # None: no palette looked up
     animated: bool
     orientation: int
     icc_profile: bytes | None
@@ -36,11 +40,13 @@ class PngHeader:
 
 def read_png_header(path: Path) -> PngHeader:
     """What the chunks of a PNG file say, IHDR to IEND. Raises MediaDamaged when the file is cut off."""
-    ihdr, animated, orientation, icc_profile = b"", False, UPRIGHT, None
+    ihdr, animated, orientation, icc_profile, palette_colors = b"", False, UPRIGHT, None, None
     with path.open("rb") as file:
         for name, length in _chunks(file):
             if name == b"IHDR":
                 ihdr = file.read(13)
+            elif name == b"PLTE" and ihdr[9:10] == _INDEXED:
+                palette_colors = length // 3
             elif name == b"acTL":
                 animated = True
             elif name == b"eXIf":
@@ -50,7 +56,7 @@ def read_png_header(path: Path) -> PngHeader:
     rows, columns = int.from_bytes(ihdr[4:8], "big"), int.from_bytes(ihdr[:4], "big")
     if len(ihdr) < 13 or not rows or not columns or ihdr[9] not in _SAMPLES:
         raise MediaDamaged("The PNG file's header is wrong.")
-    return PngHeader(rows, columns, ihdr[8], _SAMPLES[ihdr[9]], animated, orientation, icc_profile)
+    return PngHeader(rows, columns, ihdr[8], _SAMPLES[ihdr[9]], palette_colors, animated, orientation, icc_profile)
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
@@ -92,6 +98,9 @@ def read(path: Path, options: Options) -> Picture:
     except (imagecodecs.PngError, ValueError, RuntimeError) as error:
         reason = str(error).rstrip(".")
         raise MediaDamaged(f"The PNG file is damaged: {reason}.") from None
+    if header.palette_colors is not None and header.palette_colors < 1 << header.bit_depth:
+        with opened(PngImagePlugin.PngImageFile, path, "PNG") as image:
+            loaded(image)  # libpng passes over colours that the palette does not have
     top = 65_535 if decoded.dtype == np.uint16 else 255
     if decoded.ndim == 3 and decoded.shape[2] in (2, 4):
         decoded = on_white(decoded, top)

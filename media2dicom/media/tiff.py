@@ -53,6 +53,7 @@ _BITS: Final = {
     _YCBCR: (8,),
 }
 _PREMULTIPLIED, _STRAIGHT = 1, 2  # ExtraSamples
+_WITH_ALPHA: Final = (_BLACK_IS_ZERO, _RGB)
 _NO_PAGE: Final = 1 | 4  # bits of NewSubfileType: reduced picture, mask
 
 
@@ -188,7 +189,7 @@ def _pixel_form(directory: Directory) -> tuple[int, int, int]:
     if further == 0:
         return photometric, bits.pop(), 0
     extra = directory.get(_Tag.EXTRA, ())
-    if further != 1 or extra not in ((_PREMULTIPLIED,), (_STRAIGHT,)) or photometric in (_PALETTE, _CMYK, _YCBCR):
+    if further != 1 or extra not in ((_PREMULTIPLIED,), (_STRAIGHT,)) or photometric not in _WITH_ALPHA:
         raise MediaUnsupported("The TIFF file has channels besides its colours that are not transparency.")
     return photometric, bits.pop(), extra[0]
 
@@ -209,7 +210,7 @@ def _decoded(page: _Page, data: bytes) -> tuple[NDArray[Any], int]:
     """Pixels as stored (not turned), and bits stored."""
     try:
         pixels = np.asarray(imagecodecs.tiff_decode(data))
-    except (imagecodecs.TiffError, ValueError, IndexError, RuntimeError) as error:
+    except (imagecodecs.TiffError, ValueError, IndexError, RuntimeError, MemoryError) as error:
         raise MediaDamaged(f"The TIFF file is damaged: {str(error).rstrip('.')}.") from None
     if page.planar:
         pixels = np.moveaxis(pixels, 0, -1)

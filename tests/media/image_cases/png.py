@@ -79,6 +79,13 @@ PNG_CASES = (
         RGB,
         warns="animated",
     ),
+    _png(
+        "a palette too short for its pixels",
+        lambda: making.png(INDEX[..., None], 8, 3, (b"PLTE", PALETTE[:4].tobytes())),
+        None,
+        refused=MediaDamaged,
+        why="its pixels name colours that are not there",
+    ),
     _png("cut off", lambda: by_pillow(PHOTO, "PNG")()[:-40], None, refused=MediaDamaged, why="it is cut off"),
     _png(
         "a wrong checksum",
