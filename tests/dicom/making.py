@@ -19,10 +19,12 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from media2dicom.dicom.building import Build, build_instances
+from media2dicom.media import open_media
 from media2dicom.media.payload import KeptJpeg, LossyHistory, Model, Payload, Picture, Pictures, Pixels
 from media2dicom.model import Instance, Options, Row
 from media2dicom.settings import Settings
 from tests import real_media
+from tests.media import making_models
 
 NOW = datetime(2024, 5, 6, 7, 8, 9)
 BASELINE, EXTENDED, P14, SV1 = (f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70))
@@ -144,6 +146,13 @@ def model(folder: Path, triangles: int = 33) -> Model:
     path.write_bytes(real_media.binary_stl(real_media.sphere(triangles)))
     size_bytes = path.stat().st_size
     return Model(path, size_bytes, (size_bytes - 84) // 50)
+
+
+def obj_model(folder: Path) -> Payload:
+    """An OBJ file without materials (test_encapsulated.py has those)."""
+    path = folder / "model.obj"
+    path.write_text(making_models.obj())
+    return open_media(path, Options(), Settings(), folder)
 
 
 # --- building ---------------------------------------------------------------------------------------------------
