@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from media2dicom.settings import Settings
-from tests import peers
+from tests import contract, peers
 from tests.checkers import write_standard
 from tests.prefect_server import up as up  # the fixture
 
@@ -54,6 +54,16 @@ def standard(request: pytest.FixtureRequest) -> Path:
             shutil.rmtree(folder)
             write_standard(folder)
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the checkers said of all objects, as one matrix."""
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, [])]
+    lines = contract.table(reports)
+    if lines:
+        terminalreporter.section("contract")
+    for line in lines:
+        terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(trylast=True)

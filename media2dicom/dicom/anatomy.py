@@ -33,10 +33,9 @@ def known_body_part(build: Build) -> BodyPart | None:
     """The row's body part, else the source's; a warning when the source's is no defined term."""
     if build.row.options.body_part is not None:
         return BODY_PARTS[build.row.options.body_part]
-    if not build.source.get("BodyPartExamined"):
-        return None
-    part = body_part_of(valid_text(build.source, "BodyPartExamined"))
-    if part is None:
+    told = str(build.source.get("BodyPartExamined") or "")
+    part = body_part_of(told)
+    if told and part is None:
         build.warn("BodyPartExamined of the source is no defined term (PS3.16 Annex L) and was left out.")
     return part
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from media2dicom.dicom.building import Build, as_instance
-from media2dicom.dicom.encoding import EncodedFrame, default_transfer_syntax, encode
+from media2dicom.dicom.encoding import EncodedFrame, decode, default_transfer_syntax, encode
 from media2dicom.dicom.frame_times import add_instant, cine_timing
 from media2dicom.dicom.icc import as_input_profile
 from media2dicom.dicom.image_pixel import add_image_pixel, mean_history, single_bulk, spooled_bulk
@@ -43,6 +44,7 @@ def _refuse_other_count(pictures: int, told: int) -> None:
 
 
 def _build_single(picture: Picture, part: int, kind: Kind, build: Build) -> Instance:
+    picture = _decoded_if_rgb(picture) if kind.family is not Family.SECONDARY_CAPTURE else picture
     color = picture.samples_per_pixel == 3
     sop_class_uid = sop_class_of(kind, multi_frame=False, color=color, bits_stored=picture.bits_stored)
     syntax = build.row.options.transfer_syntax or default_transfer_syntax(picture)
@@ -57,6 +59,16 @@ def _build_single(picture: Picture, part: int, kind: Kind, build: Build) -> Inst
     refuse_over_limit(len(frame.data), build.row.media)
     size_bytes = write_part10(path, dataset, syntax, single_bulk(frame, syntax))
     return as_instance(dataset, syntax, path, size_bytes, part)
+
+
+def _decoded_if_rgb(picture: Picture) -> Picture:
+    """A JPEG stream of RGB components as pixels: US and VL have RGB without loss only (C.8.5.6.1.2, C.8.12.1.1.1)."""
+    kept = picture.kept_jpeg
+    if kept is None or kept.photometric_interpretation != "RGB":
+        return picture
+    pixels = decode(kept.bitstream, kept.photometric_interpretation)
+    past = LossyHistory(pixels.nbytes / len(kept.bitstream), "ISO_10918_1")
+    return replace(picture, pixels=pixels, kept_jpeg=None, lossy=past)
 
 
 def _build_cine(pictures: Iterator[Picture], times_ms: tuple[float, ...], kind: Kind, build: Build) -> Instance:

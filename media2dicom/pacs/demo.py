@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import AE, evt
 from pynetdicom.presentation import build_context, build_role
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at import from a table
     PatientRootQueryRetrieveInformationModelFind,
@@ -32,7 +32,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 )
 
 from media2dicom.pacs.demo_index import LEVELS, Index
-from media2dicom.pacs.syntaxes import COMPRESSED, OTHERS, UNCOMPRESSED
+from media2dicom.pacs.syntaxes import COMPRESSED, OTHERS, STORAGE_CLASSES, UNCOMPRESSED
 from media2dicom.pacs.transport import SafeAE, start_server
 
 _SUCCESS: Final = 0x0000
@@ -103,9 +103,9 @@ class DemoPacs:
         for model in QUERY_MODELS:
             ae.add_supported_context(model)
         ae.add_supported_context(StorageCommitmentPushModel)
-        for context in AllStoragePresentationContexts:
+        for sop_class_uid in STORAGE_CLASSES:
             # SCU and SCP role: the requestor of a C-GET receives (PS3.7 D.3.3.4).
-            ae.add_supported_context(str(context.abstract_syntax), list(self._syntaxes), scu_role=True, scp_role=True)
+            ae.add_supported_context(sop_class_uid, list(self._syntaxes), scu_role=True, scp_role=True)
         handlers: list[Any] = [
             (evt.EVT_C_ECHO, lambda _event: _SUCCESS),
             (evt.EVT_C_STORE, self._on_store),

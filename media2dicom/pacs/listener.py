@@ -16,14 +16,14 @@ from io import BytesIO
 from typing import Any, Final
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import AE, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at import from a table
     StorageCommitmentPushModel,
     Verification,
 )
 
 from media2dicom.errors import RetrieveFailed
-from media2dicom.pacs.syntaxes import RECEIVABLE
+from media2dicom.pacs.syntaxes import RECEIVABLE, STORAGE_CLASSES
 from media2dicom.pacs.transport import name_implementation, start_server
 from media2dicom.settings import Server, Settings
 
@@ -127,8 +127,8 @@ def _start(address: str, settings: Settings) -> Listener:
     ae.add_supported_context(Verification)
     # Reports come on an association that the PACS requests while staying the SCP (PS3.4 J.3.3).
     ae.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
-    for context in AllStoragePresentationContexts:
-        ae.add_supported_context(str(context.abstract_syntax), list(RECEIVABLE))
+    for sop_class_uid in STORAGE_CLASSES:
+        ae.add_supported_context(sop_class_uid, list(RECEIVABLE))
     listener = Listener(ae)
 
     def on_store(event: Any) -> int:

@@ -6,6 +6,8 @@ from typing import Final
 
 from pydicom import uid
 from pydicom.uid import UID
+from pynetdicom import AllStoragePresentationContexts, register_uid
+from pynetdicom.service_class import StorageServiceClass
 
 UNCOMPRESSED: Final = (uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian)
 
@@ -51,4 +53,15 @@ SOURCE_CLASSES: Final = tuple(
         *("13.1.4", "13.1.5", "14.1", "14.2", "77.1.1", "77.1.2", "77.1.3", "77.1.4", "77.1.1.1", "77.1.2.1"),
         *("77.1.4.1", "77.1.5.1", "77.1.5.2", "77.1.5.4", "77.1.6", "128", "128.1", "130", "481.1"),
     )
+)
+
+# Ultrasound of before 1998 (PS3.6 Annex A), which archives still hold and pynetdicom does not know.
+_RETIRED_CLASSES: Final = {"3": "RetiredUltrasoundMultiFrameImageStorage", "6": "RetiredUltrasoundImageStorage"}
+for _suffix, _keyword in _RETIRED_CLASSES.items():
+    register_uid(f"1.2.840.10008.5.1.4.1.1.{_suffix}", _keyword, StorageServiceClass)
+
+# All that may come to us by C-STORE.
+STORAGE_CLASSES: Final = (
+    *(str(context.abstract_syntax) for context in AllStoragePresentationContexts),
+    *(f"1.2.840.10008.5.1.4.1.1.{suffix}" for suffix in _RETIRED_CLASSES),
 )

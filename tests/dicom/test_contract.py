@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,14 @@ from media2dicom.dicom.building import build_instances
 from media2dicom.dicom.transcoding import transcode
 from media2dicom.errors import OptionRefused, SourceUnusable
 from media2dicom.media.payload import Payload, Picture, Pictures
-from media2dicom.model import Instance, Options, VideoMode
-from tests.checkers import check, dciodvfy
+from media2dicom.model import Instance, Options, SopClassPolicy, VideoMode
+from tests.checkers import check
+from tests.contract import Recorder, record
 from tests.dicom import making
 from tests.dicom.making import BASELINE, EXPLICIT, EXTENDED, IMPLICIT, P14, SV1
 
 SC, SC_GREY, SC_COLOR = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.2", "1.2.840.10008.5.1.4.1.1.7.4"
-STL = "1.2.840.10008.5.1.4.1.1.104.3"
+MODELS = STL, OBJ = "1.2.840.10008.5.1.4.1.1.104.3", "1.2.840.10008.5.1.4.1.1.104.4"
 ALL = (BASELINE, EXTENDED, P14, SV1, EXPLICIT)
 EVEN, UNEVEN = (0.0, 33.333, 66.667, 100.0), (0.0, 40.0, 120.5, 1000.0 / 3)
 CINE = Options(video_mode=VideoMode.CINE)
@@ -75,8 +76,43 @@ CASES = {
     "grey cine, uneven": Case(lambda _: making.clip(UNEVEN, cine=True, color=False), SC_GREY, ALL, BASELINE),
     "cine of one frame": Case(lambda _: making.clip((0.0,), cine=True), SC, (SV1,), BASELINE),
     "STL": Case(lambda folder: making.model(folder), STL, (EXPLICIT,), EXPLICIT),
+    "OBJ": Case(lambda folder: making.obj_model(folder), OBJ, (EXPLICIT,), EXPLICIT),
 }
 MATRIX = [(name, syntax) for name, case in CASES.items() for syntax in case.syntaxes]
+
+CT, US, US_CINE, CR = (f"1.2.840.10008.5.1.4.1.1.{suffix}" for suffix in ("2", "6.1", "3.1", "1"))
+OLD_US, OLD_US_CINE = "1.2.840.10008.5.1.4.1.1.6", "1.2.840.10008.5.1.4.1.1.3"  # retired
+PHOTO, VIDEO_PHOTO, ENDOSCOPY, VIDEO_ENDOSCOPY = (
+    f"1.2.840.10008.5.1.4.1.1.77.1.{suffix}" for suffix in ("4", "4.1", "1", "1.1")
+)
+NATIVE = Options(sop_class_policy=SopClassPolicy.NATIVE)
+LIGHT = Options(sop_class_policy=SopClassPolicy.VISIBLE_LIGHT, body_part="HAND", laterality="L")
+
+
+@dataclass(frozen=True)
+class Way:
+    """A source, a policy, and what a single picture and a cine become by them."""
+
+    source_class: str
+    modality: str
+    options: Options
+    single: str
+    cine: str | None
+    color: bool = True
+    deep: bool = False  # 12 and 16 bits of grey
+
+
+WAYS = {
+    "US, native": Way(US, "US", NATIVE, US, US_CINE),
+    "US multi-frame, native": Way(US_CINE, "US", NATIVE, US, US_CINE),
+    "retired US, native": Way(OLD_US, "US", NATIVE, US, US_CINE),
+    "retired US multi-frame, native": Way(OLD_US_CINE, "US", NATIVE, US, US_CINE),
+    "CR, native": Way(CR, "CR", NATIVE, CR, None, color=False, deep=True),
+    "SC, native": Way(SC, "OT", NATIVE, SC, SC_COLOR, deep=True),
+    "CT, visible-light": Way(CT, "CT", LIGHT, PHOTO, VIDEO_PHOTO),
+    "photograph, native": Way(PHOTO, "XC", replace(NATIVE, body_part="FACE"), PHOTO, VIDEO_PHOTO),
+    "endoscopy, native": Way(ENDOSCOPY, "ES", replace(NATIVE, body_part="STOMACH"), ENDOSCOPY, VIDEO_ENDOSCOPY),
+}
 
 
 def _build(name: str, source: Dataset, folder: Path, options: Options) -> tuple[list[Instance], list[str]]:
@@ -86,7 +122,7 @@ def _build(name: str, source: Dataset, folder: Path, options: Options) -> tuple[
 
 @pytest.mark.parametrize(("name", "syntax"), MATRIX)
 def test_each_object_in_each_transfer_syntax_passes_both_checkers(
-    name: str, syntax: str, standard: Path, tmp_path: Path
+    name: str, syntax: str, standard: Path, tmp_path: Path, record_property: Recorder
 ) -> None:
     source = making.real_source("CT_small.dcm")
     instances, warnings = _build(name, source, tmp_path, Options(transfer_syntax=syntax))
@@ -94,19 +130,20 @@ def test_each_object_in_each_transfer_syntax_passes_both_checkers(
     assert warnings == []
     for instance in instances:
         written = dcmread(instance.path)
-        assert check(instance.path, standard).clean, check(instance.path, standard)
+        said = record(record_property, instance.path, standard, source="CT", policy="secondary-capture", payload=name)
+        assert said.clean, said
         assert (written.file_meta.TransferSyntaxUID, written.SOPClassUID) == (syntax, CASES[name].sop_class_uid)
         assert instance.transfer_syntax_uid == syntax
         assert instance.size_bytes == instance.path.stat().st_size
         _assert_identity(source, written)
-        if CASES[name].sop_class_uid != STL:
+        if CASES[name].sop_class_uid not in MODELS:
             _assert_pixels_are_described(instance)
 
 
 @pytest.mark.parametrize("to", [EXPLICIT, IMPLICIT])
 @pytest.mark.parametrize("name", CASES)
 def test_each_object_rewritten_natively_passes_both_checkers(
-    name: str, to: str, standard: Path, tmp_path: Path
+    name: str, to: str, standard: Path, tmp_path: Path, record_property: Recorder
 ) -> None:
     source = making.real_source("CT_small.dcm")
     instance = _build(name, source, tmp_path, Options())[0][0]
@@ -115,7 +152,8 @@ def test_each_object_rewritten_natively_passes_both_checkers(
 
     before, after = dcmread(instance.path), dcmread(native.path)
     assert instance.transfer_syntax_uid == CASES[name].default
-    assert check(native.path, standard).clean, check(native.path, standard)
+    said = record(record_property, native.path, standard, source="CT", policy="sent uncompressed", payload=name)
+    assert said.clean, said
     assert after.file_meta.TransferSyntaxUID == to
     assert native.size_bytes == native.path.stat().st_size
     _assert_identity(source, after)
@@ -175,6 +213,102 @@ def _assert_pixels_are_described(instance: Instance) -> None:
         assert float(last) == pytest.approx(frames * raw / compressed, rel=0.01)
 
 
+# --- policies ---------------------------------------------------------------------------------------------------
+
+
+def _fits(way: Way, name: str) -> bool:
+    grey = "grey" in name
+    return (way.color or grey) and (way.deep or "-bit" not in name) and (way.cine is not None or "cine" not in name)
+
+
+def _pairs() -> Iterator[tuple[str, str, str]]:
+    """Each way with each payload that it can hold, each time in another transfer syntax.
+
+    All pairs of way and payload, of way and syntax, and (above) of payload and syntax; not the whole cube.
+    """
+    for turn, (way_name, way) in enumerate(WAYS.items()):
+        pictures = [(name, case) for name, case in CASES.items() if case.sop_class_uid not in MODELS]
+        fits = [(name, case) for name, case in pictures if _fits(way, name)]
+        for number, (name, case) in enumerate(fits):
+            yield way_name, name, case.syntaxes[(turn + number) % len(case.syntaxes)]
+        name, case = fitting[0] if way.color else next(one for one in fitting if one[0] == "grey still")
+        yield from ((way_name, name, syntax) for syntax in case.syntaxes)
+
+
+PAIRS = list(dict.fromkeys(_pairs()))
+
+
+def test_every_way_is_tried_in_every_transfer_syntax() -> None:
+    assert {(way, syntax) for way, _, syntax in PAIRS} >= {(way, syntax) for way in WAYS for syntax in ALL}
+
+
+@pytest.mark.parametrize(("way_name", "name", "syntax"), PAIRS)
+def test_each_policy_with_each_payload_passes_both_checkers(
+    way_name: str, name: str, syntax: str, standard: Path, tmp_path: Path, record_property: Recorder
+) -> None:
+    way = WAYS[way_name]
+    source = making.made_source(way.source_class, way.modality)
+    options = replace(way.options, transfer_syntax=None if name == "kept RGB JPEG" else syntax)
+    if "cine" in name:
+        options = replace(options, video_mode=VideoMode.CINE)
+    instances, warnings = _build(name, source, tmp_path, options)
+
+    assert warnings == []
+    for instance in instances:
+        source_name, policy = way_name.split(", ")
+        said = record(record_property, instance.path, standard, source=source_name, policy=policy, payload=name)
+        assert said.clean, said
+        written = dcmread(instance.path)
+        assert written.SOPClassUID == (way.cine if written.get("NumberOfFrames") else way.single) or (
+            written.SOPClassUID == SC_GREY and way.cine == SC_COLOR
+        )
+        assert written.Modality == {PHOTO: "XC", ENDOSCOPY: "ES"}.get(way.single, way.modality)
+        _assert_pixels_are_described(instance)
+
+
+SOURCES_WITHOUT_NATIVE = ("2", "4", "1.1", "1.1.1", "1.2", "1.3", "12.1", "12.2", "20", "2.1", "4.1", "12.1.1", "11.1")
+
+
+@pytest.mark.parametrize("suffix", SOURCES_WITHOUT_NATIVE)
+def test_native_where_a_picture_cannot_conform_is_refused_with_the_reason(suffix: str, tmp_path: Path) -> None:
+    source = making.made_source(f"1.2.840.10008.5.1.4.1.1.{suffix}", STATEMENT[suffix])
+    with pytest.raises(OptionRefused, match="cannot conform to the class of the source") as refusal:
+        making.build(CASES["grey still"].payload(tmp_path), source, tmp_path, NATIVE)
+    assert "secondary-capture" in refusal.value.next_step
+    assert not list(tmp_path.rglob("*.dcm"))
+
+
+@pytest.mark.parametrize(
+    ("source_class", "modality", "options", "name", "told"),
+    [
+        (CR, "CR", NATIVE, "colour still", "in colour"),
+        (CR, "CR", NATIVE, "grey cine, even", "a cine"),
+        (US, "US", NATIVE, "12-bit grey still", "12 bits"),
+        (CT, "CT", LIGHT, "16-bit grey still", "16 bits"),
+        (CT, "CT", replace(LIGHT, body_part=None), "colour cine, even", "body part"),
+        (CT, "CT", replace(LIGHT, body_part="LEG"), "colour cine, even", "body part"),  # a term without a code
+        (CT, "CT", replace(LIGHT, modality="CT"), "colour still", "Modality XC"),
+        (US, "US", replace(NATIVE, modality="XC"), "colour still", "Modality US"),
+        (US, "IVUS", NATIVE, "colour still", "Modality US"),
+        ("1.2.3.4.5", "US", NATIVE, "colour still", "a private class"),
+    ],
+)
+def test_what_a_policy_cannot_hold_is_refused_and_nothing_is_written(
+    source_class: str, modality: str, options: Options, name: str, told: str, tmp_path: Path
+) -> None:
+    source = making.made_source(source_class, modality, Rows=16, Columns=16)
+    with pytest.raises(OptionRefused, match=told) as refusal:
+        _build(name, source, tmp_path, options)
+    assert refusal.value.next_step
+    assert not list(tmp_path.rglob("*.dcm"))
+
+
+def test_policy_says_nothing_of_models(tmp_path: Path) -> None:
+    source = making.made_source(CT, "CT")
+    (mesh,) = making.build(making.model(tmp_path), source, tmp_path, NATIVE)
+    assert mesh.sop_class_uid == STL
+
+
 # --- sources ----------------------------------------------------------------------------------------------------
 
 # The conformance statement's table (section 5): storage classes and a modality of each.
@@ -184,26 +318,6 @@ STATEMENT = {
     **{"12.2": "RF", "12.2.1": "RF", "2": "CT", "2.1": "CT", "20": "NM", "3": "US", "3.1": "US", "4": "MR"},
     **{"4.1": "MR", "4.2": "MR"},
 }
-NO_IMAGES = {"104.1", "11.1", "11.2", "11.3", "11.4", "4.2"}
-
-
-@pytest.mark.parametrize("suffix", STATEMENT)
-def test_each_storage_class_of_the_statement_can_be_the_source(suffix: str, tmp_path: Path) -> None:
-    source = making.made_source(f"1.2.840.10008.5.1.4.1.1.{suffix}", STATEMENT[suffix])
-    (photo,) = making.build(CASES["colour still"].payload(tmp_path), source, tmp_path / "photo", image_modality="DX")
-    (mesh,) = making.build(making.model(tmp_path), source, tmp_path / "mesh", image_modality="DX")
-
-    written = dcmread(photo.path)
-    assert written.Modality == ("DX" if suffix in NO_IMAGES else STATEMENT[suffix])
-    assert ("ReferencedImageSequence" in written) == (suffix not in NO_IMAGES)
-    assert ("SourceInstanceSequence" in written) == (suffix in NO_IMAGES)
-    purpose = dcmread(mesh.path).SourceInstanceSequence[0].PurposeOfReferenceCodeSequence[0]
-    assert purpose.CodeValue == {"4.2": "128224"}.get(suffix, "128225" if suffix in NO_IMAGES else "121324")
-    assert dcmread(mesh.path).Modality == "M3D"
-    for instance in (photo, mesh):
-        assert [line for line in dciodvfy(instance.path) if line.startswith(("Error", "Warning"))] == []
-
-
 REAL = ("US1_UNCI.dcm", "examples_rgb_color.dcm", "examples_ybr_color.dcm", "SC_rgb_rle.dcm", "RG1_J2KI.dcm")
 REAL += ("reportsi.dcm", "test-SR.dcm", "rtdose_1frame.dcm", "rtplan.dcm", "liver_1frame.dcm", "waveform_ecg.dcm")
 REAL += ("eCT_Supplemental.dcm", "emri_small.dcm", "MR-SIEMENS-DICOM-WithOverlays.dcm", "gdcm-US-ALOKA-16.dcm")

@@ -29,6 +29,7 @@ from tests.checkers import dciodvfy
 from tests.dicom import making
 
 CHARSET_FILES = sorted(Path(file) for file in get_charset_files() if "chr" in file and "SQ" not in file)
+SEQUENCE_FILES = sorted(Path(file) for file in get_charset_files() if "chrSQ" in file)  # hold just a sequence
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
@@ -58,10 +59,50 @@ def test_every_character_set_comes_out_in_utf_8_without_loss(file: Path, tmp_pat
             assert (result.AccessionNumber, result.SeriesDescription) == ("A-9", "Ärztin 手")
 
 
-def test_three_groups_of_a_japanese_name_stay_three_groups(tmp_path: Path) -> None:
-    (file,) = (file for file in CHARSET_FILES if file.stem == "chrH32")
+# Alphabetic, ideographic, phonetic (PS3.5 Annexes H, I, J, K and 6.2.1).
+GROUPS = {
+    "chrH31": ("Yamada^Tarou", "山田^太郎", "やまだ^たろう"),
+    "chrH32": ("ﾔﾏﾀﾞ^ﾀﾛｳ", "山田^太郎", "やまだ^たろう"),
+    "chrI2": ("Hong^Gildong", "洪^吉洞", "홍^길동"),
+    "chrX1": ("Wang^XiaoDong", "王^小東", ""),
+    "chrX2": ("Wang^XiaoDong", "王^小东", ""),
+    "chrJapMulti": ("やまだ^たろう", "", ""),
+    "chrJapMultiExplicitIR6": ("やまだ^たろう", "", ""),
+    "chrKoreanMulti": ("김희중", "", ""),
+    "chrArab": ("قباني^لنزار", "", ""),
+    "chrFren": ("Buc^Jérôme", "", ""),
+    "chrFrenMulti": ("Buc^Jérôme", "", ""),
+    "chrGerm": ("Äneas^Rüdiger", "", ""),
+    "chrGreek": ("Διονυσιος", "", ""),
+    "chrHbrw": ("שרון^דבורה", "", ""),
+    "chrRuss": ("Люкceмбypг", "", ""),
+}
+
+
+def test_every_file_of_a_character_set_is_in_the_table() -> None:
+    assert {file.stem for file in CHARSET_FILES} == set(GROUPS)
+    assert {file.stem for file in SEQUENCE_FILES} == {"chrSQEncoding", "chrSQEncoding1"}
+
+
+@pytest.mark.parametrize("stem", GROUPS)
+def test_groups_of_a_name_stay_what_they_are(stem: str, tmp_path: Path) -> None:
+    (file,) = (file for file in CHARSET_FILES if file.stem == stem)
     name = written(dcmread(file, stop_before_pixels=True), tmp_path).PatientName
-    assert (name.alphabetic, name.ideographic, name.phonetic) == ("ﾔﾏﾀﾞ^ﾀﾛｳ", "山田^太郎", "やまだ^たろう")
+    assert (name.alphabetic, name.ideographic, name.phonetic) == GROUPS[stem]
+
+
+@pytest.mark.parametrize("stem", GROUPS)
+def test_item_of_a_sequence_with_its_own_character_set_is_decoded_by_it_and_loses_it(stem: str, tmp_path: Path) -> None:
+    (file,) = (file for file in CHARSET_FILES if file.stem == stem)
+    foreign = dcmread(file, stop_before_pixels=True)
+    item = code_item("1", "99X", str(foreign.PatientName).replace("=", " "))
+    item.SpecificCharacterSet = foreign.SpecificCharacterSet
+    source = making.made_source(CT, "CT", SpecificCharacterSet="ISO_IR 100", PatientName="Größe^Ähm")
+    source.ProcedureCodeSequence = Sequence([item])
+    result = written(making.reread(source), tmp_path)
+    assert result.ProcedureCodeSequence[0].CodeMeaning == item.CodeMeaning
+    assert "SpecificCharacterSet" not in result.ProcedureCodeSequence[0]
+    assert str(result.PatientName) == "Größe^Ähm"
 
 
 @pytest.mark.parametrize("item_charset", ["ISO_IR 100", None])
@@ -103,6 +144,22 @@ def test_name_that_its_character_set_cannot_decode_is_refused(charset: str, tmp_
     with pytest.raises(SourceUnusable, match="PatientName") as refusal:
         written(source, tmp_path)
     assert "CANARY" not in refusal.value.message
+
+
+@pytest.mark.parametrize("file", SEQUENCE_FILES, ids=lambda file: file.stem)
+def test_sequence_of_a_file_is_decoded_as_its_item_or_else_the_data_set_says(file: Path, tmp_path: Path) -> None:
+    (item,) = dcmread(file).RequestedProcedureCodeSequence
+    source = dcmread(file)
+    for element in making.made_source(CT, "CT"):
+        if element.keyword != "SpecificCharacterSet":
+            source[element.tag] = element
+    source.OtherPatientIDsSequence = source.RequestedProcedureCodeSequence
+    source.OtherPatientIDsSequence[0].PatientID, source.OtherPatientIDsSequence[0].TypeOfPatientID = "1", "TEXT"
+    del source.OtherPatientIDsSequence[0].CodeValue  # a code without a meaning would cost the item
+    (copied,) = written(source, tmp_path).OtherPatientIDsSequence
+    name = copied.PatientName
+    assert str(name) == str(item.PatientName)
+    assert (name.alphabetic, name.ideographic, name.phonetic) == GROUPS["chrH32"]
 
 
 def raw_source(charset: str | None = None, **raw: bytes) -> Dataset:
