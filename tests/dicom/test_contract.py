@@ -231,7 +231,7 @@ def _pairs() -> Iterator[tuple[str, str, str]]:
         fits = [(name, case) for name, case in pictures if _fits(way, name)]
         for number, (name, case) in enumerate(fits):
             yield way_name, name, case.syntaxes[(turn + number) % len(case.syntaxes)]
-        name, case = fitting[0] if way.color else next(one for one in fitting if one[0] == "grey still")
+        name, case = next(one for one in fits if one[0] == "grey still")  # 8 bits: it goes into every syntax
         yield from ((way_name, name, syntax) for syntax in case.syntaxes)
 
 
