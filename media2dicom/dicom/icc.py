@@ -8,6 +8,7 @@ from functools import cache
 from PIL import ImageCms
 
 _HEADER_BYTES = 128
+_SIZE = slice(0, 4)
 _CLASS = slice(12, 16)
 _DATE = slice(24, 36)
 _COLOR_SPACE = slice(16, 20)
@@ -17,14 +18,17 @@ _MATRIX_TAGS = (b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC")
 
 
 def as_input_profile(profile: bytes) -> bytes | None:
-    """The RGB profile as class `scnr`, even length; None when it cannot be one.
+    """The RGB profile as class `scnr`, even length, without what follows it; None when it cannot be one.
 
     Cameras and editors embed display profiles (`mntr`). A matrix/TRC display profile has exactly the tags of a
     matrix/TRC input profile (ICC.1 8.3, 8.4), so the class alone changes, and the profile's checksum goes.
     """
     if len(profile) < _HEADER_BYTES + 4 or profile[_SIGNATURE] != b"acsp" or profile[_COLOR_SPACE] != b"RGB ":
         return None
-    result = bytearray(profile)
+    size_bytes = int.from_bytes(profile[_SIZE], "big")
+    if not _HEADER_BYTES + 4 <= size_bytes <= len(profile):
+        return None
+    result = bytearray(profile[:size_bytes])
     if profile[_CLASS] == b"mntr" and all(tag in _tag_table(profile) for tag in _MATRIX_TAGS):
         result[_CLASS] = b"scnr"
         result[_PROFILE_ID] = bytes(16)

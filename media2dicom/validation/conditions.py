@@ -141,7 +141,7 @@ def of_cda(dataset: Dataset) -> bool:
 
 def derived_from_instances(dataset: Dataset) -> bool:
     """The document is derived from DICOM instances: a 3D model always is, of its study's images."""
-    return dataset.get("Modality") == "M3D"
+    return str(dataset.get("Modality", "")) == "M3D"
 
 
 def always(dataset: Dataset) -> bool:

@@ -19,7 +19,8 @@ _EXPLICIT: Final = "1.2.840.10008.1.2.1"
 VIDEO_SYNTAXES: Final = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))
 _PICTURE_SYNTAXES: Final = frozenset({_IMPLICIT, *(syntax.uid for syntax in TRANSFER_SYNTAXES)})
 _FIRST_GROUP: Final = b"\x08\x00"  # every object begins with group 0008
-_UIDS: Final = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "ModelGroupUID")
+# Frame of Reference UID is the source's; some machines give it the study's.
+_UIDS: Final = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "ModelGroupUID")
 
 
 def check_identity(written: Written, iod: IOD) -> Iterator[Finding]:

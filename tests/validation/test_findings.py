@@ -35,6 +35,13 @@ def test_object_that_conforms_has_no_finding(name: str, syntax: str) -> None:
     assert findings(good(name, syntax)) == ()
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_every_attribute_that_an_object_has_is_in_the_table(name: str) -> None:
+    iod = IODS[CASES[name].sop_class_uid]
+    known = {attribute.keyword for use in iod.uses for attribute in use.module.attributes}
+    assert {element.keyword for element in dcmread(good(name, CASES[name].default))} <= known
+
+
 # --- one attribute changed --------------------------------------------------------------------------------------
 
 
