@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from pathlib import Path
 
 import imagecodecs
@@ -20,6 +19,8 @@ from media2dicom.media.jpeg import read_jpeg
 from media2dicom.media.payload import Picture, Pictures
 from media2dicom.model import Options
 from media2dicom.settings import Settings
+from tests.media.making_images import png_of as png
+from tests.media.making_images import with_segment
 from tests.real_media import real_image, real_images
 
 BASELINE = "1.2.840.10008.1.2.4.50"
@@ -69,10 +70,6 @@ def exif(orientation: int) -> bytes:
     block[0x0112] = orientation
     block[0x010E] = "Doe^John"
     return block.tobytes()
-
-
-def with_segment(jpeg: bytes, marker: int, payload: bytes) -> bytes:
-    return jpeg[:2] + struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload + jpeg[2:]
 
 
 # --- JPEG: the bitstream kept -------------------------------------------------------------------------------------
@@ -211,15 +208,6 @@ def test_profile_of_another_colour_space_is_dropped(tmp_path: Path) -> None:
 # --- PNG and BMP --------------------------------------------------------------------------------------------------
 
 
-def png(columns: int, rows: int, bits: int, colour_type: int, raw: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", columns, rows, bits, colour_type, 0, 0, 0))
-    middle = b"".join(chunk(*one) for one in chunks) + chunk(b"IDAT", zlib.compress(raw))
-    return b"\x89PNG\r\n\x1a\n" + header + middle + chunk(b"IEND", b"")
-
-
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -258,20 +246,6 @@ def test_16_bit_grey_png_keeps_its_16_bits(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels_of(picture), np.array([[1, 300, 65535]], np.uint16))
     path.write_bytes(png(2, 1, 16, 4, b"\0" + struct.pack(">4H", 300, 65535, 300, 0)))
     np.testing.assert_array_equal(pixels_of(taken(path)), np.array([[300, 65535]], np.uint16))
-
-
-def test_animated_png_gives_its_first_picture_and_a_warning(tmp_path: Path) -> None:
-    path = saved(tmp_path / "a.png", photo(), save_all=True, append_images=[Image.new("RGB", (97, 61))])
-    np.testing.assert_array_equal(pixels_of(taken(path)), np.asarray(photo()))
-    assert "animated" in plan_media(path, Options(), Settings()).warnings[0]
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
-def test_bmp_variants_are_read(tmp_path: Path, mode: str) -> None:
-    image = photo().convert(mode)
-    picture = taken(saved(tmp_path / "a.bmp", image))
-    expected = image.convert("L" if mode in ("1", "L") else "RGB")
-    np.testing.assert_array_equal(pixels_of(picture), np.asarray(expected))
 
 
 # --- refusals -----------------------------------------------------------------------------------------------------
@@ -364,13 +338,6 @@ def test_png_named_jpg_is_read_as_what_it_is(tmp_path: Path) -> None:
 def test_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(MediaMissing):
         taken(tmp_path / "a.jpg")
-
-
-@pytest.mark.parametrize("suffix", ["jpg", "png", "bmp"])
-def test_picture_over_the_cap_is_refused_before_it_is_decoded(tmp_path: Path, suffix: str) -> None:
-    path = saved(tmp_path / f"a.{suffix}", photo())
-    with pytest.raises(MediaTooLarge, match="97 x 61"):
-        taken(path, settings=Settings(max_pixels=97 * 61 - 1))
 
 
 def test_picture_wider_than_dicom_allows_is_refused(tmp_path: Path) -> None:
