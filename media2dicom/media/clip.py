@@ -1,4 +1,4 @@
-"""A whole video as one stream in an MP4 container: its own where DICOM holds it, or coded anew when a row asks for that.
+"""A whole video as one stream in an MP4 container: its own where DICOM holds it, or coded anew when a row asks so.
 
 The own stream is copied bit by bit into a new MP4 file without sound, titles, comments, places or other metadata;
 supplemental enhancement information (H.264, H.265) and user data (MPEG-2), which are no part of the pictures and may
@@ -34,6 +34,7 @@ _WITHOUT_TEXTS: Final = {
 _CLEAN: Final = ("-map", "0:V:0", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact")
 _OUTPUT: Final = ("-flags:v", "+bitexact", "-movflags", "+faststart", "-f", "mp4")
 _FIRST_BYTES: Final = 1 << 20  # of the stream, with its parameters
+_NO_SOUND: Final = "The video's sound is left out."
 _LONGEST_VECTOR: Final = 65_000  # DS has a 16-bit length in Explicit VR (PS3.5 7.1.2)
 _FASTEST: Final = 60  # frames a second, of a clip that is coded anew at a constant rate
 _QUALITY: Final = ("-preset", "medium", "-crf", "18")  # as good as can be told by eye
@@ -65,7 +66,7 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
         columns=way.columns,
         estimated_bytes=way.listing.compressed_bytes + DATASET_BYTES,
         largest_instance_bytes=0 if way.level else way.listing.compressed_bytes,
-        warnings=way.warnings,
+        warnings=(*way.warnings, *([_NO_SOUND] if way.listing.has_sound else [])),
         video_transfer_syntax=way.syntaxes[0],
     )
 
@@ -203,7 +204,9 @@ def _even(side: int | Fraction) -> int:
 
 def _coding(way: _Way, level: H264Level) -> list[str]:
     rate = way.constant_rate
-    timing = ["-fps_mode", "cfr", "-r", f"{rate.numerator}/{rate.denominator}"] if rate else ["-fps_mode", "passthrough"]
+    timing = (
+        ["-fps_mode", "cfr", "-r", f"{rate.numerator}/{rate.denominator}"] if rate else ["-fps_mode", "passthrough"]
+    )
     picture = f"scale={way.columns}:{way.rows}:flags=bicubic+accurate_rnd+full_chroma_int:out_range=tv"
     coder = ["-c:v", "libx264", "-profile:v", "high", "-level:v", f"{level.level / 10:g}", "-threads", _THREADS]
     bounds = ["-maxrate", "62500k", "-bufsize", "78125k"]  # of both levels (ISO/IEC 14496-10 Tables A-1, A-2)

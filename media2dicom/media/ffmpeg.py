@@ -13,7 +13,7 @@ from typing import IO, Final
 
 import imageio_ffmpeg
 
-from media2dicom.errors import CacheFailed, MediaDamaged, Media2DicomError, ProgramFailed
+from media2dicom.errors import CacheFailed, Media2DicomError, MediaDamaged, ProgramFailed
 from media2dicom.media.containers import Container
 
 # Hostile input: the demuxer is forced (Container.demuxer), so that a playlist named .mp4 opens no other file; only
@@ -133,7 +133,7 @@ def _tell(process: subprocess.Popen[bytes], filter_script: str) -> None:
 def _feed(ffmpeg: Ffmpeg, container: Container, path: Path, feeding: int) -> None:
     assert container.feed is not None
     try:
-        with open(feeding, "wb") as target:  # noqa: PTH123 - a file descriptor
+        with open(feeding, "wb") as target:
             container.feed(path, target)
     except BrokenPipeError:
         pass  # ffmpeg has all it wants, or gave up: its log says why

@@ -61,6 +61,7 @@ class Listing:
     stream_line: str = ""  # how ffmpeg describes the stream: pixel format, range and matrix
     has_display_matrix: bool = False  # it is displayed rotated or mirrored
     quarter_turn: bool = False
+    has_sound: bool = False
     untimed: bool = False  # the time of a frame is not known
     last_dts: int = _UNKNOWN
     largest_gap: int = 0
@@ -109,6 +110,8 @@ def list_packets(path: Path, container: Container, limits: Settings, *input_opti
     def on_line(line: str) -> None:
         if "Stream #0:" in line and ": Video:" in line:
             listing.stream_line = line  # the last such line is the output's, which is ours alone
+        elif "Stream #0:" in line and ": Audio:" in line:
+            listing.has_sound = True
         elif turned := _ROTATION.search(line):
             listing.has_display_matrix = True
             listing.quarter_turn = round(float(turned[1])) % 180 == 90

@@ -21,7 +21,7 @@ def check_whole_matroska(path: Path) -> tuple[int, ...]:
         while at < size_bytes:
             file.seek(at)
             identifier, length = _identifier(file), _length(file)
-            if identifier is None or length == 0 and identifier == _SEGMENT:
+            if identifier is None or (length == 0 and identifier == _SEGMENT):
                 raise MediaDamaged("The video is damaged: it has no Matroska segment.")
             if length is None:
                 return ()

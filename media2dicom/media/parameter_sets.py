@@ -170,9 +170,7 @@ def _hevc(bits: _Bits) -> Parameters:
         rows -= (2 if chroma_format == 1 else 1) * (top + bottom)
     bit_depth = 8 + max(bits.unsigned(), bits.unsigned())
     flags = frozenset(number for number in range(32) if compatible >> (31 - number) & 1)
-    return Parameters(
-        profile, level, rows, columns, chroma_format, bit_depth, interlaced, True, high_tier, flags
-    )
+    return Parameters(profile, level, rows, columns, chroma_format, bit_depth, interlaced, True, high_tier, flags)
 
 
 def _mpeg2(stream: bytes) -> Parameters:

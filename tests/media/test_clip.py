@@ -109,6 +109,7 @@ def test_nothing_of_the_files_metadata_comes_along(tmp_path: Path) -> None:
     kept = opened(path).path.read_bytes()
     assert not [canary for canary in [*canaries, "in_the_stream", "x264", "Lavf"] if canary.encode() in kept]
     assert b"soun" not in kept
+    assert plan_media(path, NATIVE, SETTINGS).warnings == ("The video's sound is left out.",)
     assert kept.count(b"trak") == 1
     assert frame_hashes(opened(path).path) == frame_hashes(plain)
 
@@ -147,8 +148,10 @@ def test_parameters_are_those_that_ffmpeg_reports(tmp_path: Path, name: str) -> 
     path = numbered_video(tmp_path / "a.mp4", *output, "-s", "242x116", count=3)
     said = parameters(path, codec)
     traced = subprocess.run(
-        [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-i", path, "-c", "copy", "-bsf:v", "trace_headers"]
-        + ["-frames:v", "1", "-f", "null", "-"],
+        [
+            *(imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-i", path, "-c", "copy", "-bsf:v", "trace_headers"),
+            *("-frames:v", "1", "-f", "null", "-"),
+        ],
         capture_output=True,
         text=True,
         check=True,

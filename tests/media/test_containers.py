@@ -18,13 +18,14 @@ SETTINGS = Settings()
 H264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-preset", "ultrafast", "-bf", "3", "-g", "12")
 H264_WITHOUT_B = (*H264[:6], "-bf", "0")
 MPEG2 = ("-c:v", "mpeg2video", "-bf", "2", "-g", "12", "-q:v", "4")
+DNXHR = ("-c:v", "dnxhd", "-profile:v", "dnxhr_sq", "-pix_fmt", "yuv422p")
 
 CLIPS: dict[str, tuple[str, tuple[str, ...], str | None]] = {
     "MP4": ("a.mp4", H264, "ISO_14496_10"),
     "MP4, MPEG-4 Part 2": ("a.mp4", ("-c:v", "mpeg4", "-bf", "2"), "ISO_14496_2"),
     "QuickTime": ("a.mov", H264, "ISO_14496_10"),
     "QuickTime, ProRes": ("a.mov", ("-c:v", "prores_ks", "-pix_fmt", "yuv422p10le"), "SMPTE_RDD_36"),
-    "QuickTime, DNxHR": ("a.mov", ("-c:v", "dnxhd", "-profile:v", "dnxhr_sq", "-pix_fmt", "yuv422p"), "SMPTE_ST_2019_1"),
+    "QuickTime, DNxHR": ("a.mov", DNXHR, "SMPTE_ST_2019_1"),
     "Matroska": ("a.mkv", H264, "ISO_14496_10"),
     "Matroska, FFV1": ("a.mkv", ("-c:v", "ffv1"), None),
     "Matroska, AV1": ("a.mkv", ("-c:v", "libaom-av1", "-cpu-used", "8", "-b:v", "1M"), "AV1"),
@@ -99,7 +100,8 @@ def test_rotation_is_applied(tmp_path: Path, quarter_turns: int) -> None:
     ffmpeg("-display_rotation", str(90 * quarter_turns), "-i", upright, "-c", "copy", turned)
     frames = taken(turned, frame_interval_s=1)
     plan = plan_media(turned, Options(), SETTINGS)
-    assert (plan.rows, plan.columns) == (frames[0].rows, frames[0].columns) == ((256, 128), (128, 256))[quarter_turns == 2]
+    sides = (128, 256) if quarter_turns == 2 else (256, 128)
+    assert (plan.rows, plan.columns) == (frames[0].rows, frames[0].columns) == sides
     assert [number_of(frame, -quarter_turns) for frame in frames] == [0, 25]
 
 

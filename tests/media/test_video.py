@@ -64,7 +64,10 @@ def test_log_that_is_not_understood_ends_the_decoding(tmp_path: Path) -> None:
     def on_line(line: str) -> None:
         raise ValueError(line)
 
-    with running_ffmpeg(path, container_of(path), ["-f", "null", "-"], on_line=on_line, on_end=ended.set, max_pixels=10_000) as running:
+    nowhere = ["-f", "null", "-"]
+    with running_ffmpeg(
+        path, container_of(path), nowhere, on_line=on_line, on_end=ended.set, max_pixels=10_000
+    ) as running:
         assert ended.wait(20)
         with pytest.raises(ProgramFailed, match="log"):
             running.finish()
