@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PEERS  := orthanc dcmtk libgdcm-tools postgresql redis-server systemd chromium chromium-driver
 
-.PHONY: demo test soak screenshots lint lock peers clean
+.PHONY: demo test soak screenshots lint statement lock peers clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/media2dicom demo --folder demo
@@ -50,6 +50,10 @@ $(VENV)/.runtime: $(VENV)/bin/pip requirements.lock pyproject.toml
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	$(BIN)/pip install -q --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
+
+# docs/conformance-statement.md, from the code's own tables.
+statement: $(VENV)/.runtime
+	$(BIN)/media2dicom conformance --out docs/conformance-statement.md
 
 lock:
 	uv pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes \

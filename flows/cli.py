@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli_conformance import conformance
 from flows.cli_inspect import inspect
 from flows.cli_servers import servers
 from flows.terminal import ConfigOption, Exit, JsonOption, console_for, exits, print_json, say
@@ -31,6 +32,7 @@ cache = typer.Typer(help="The cache folder: source headers and prepared instance
 app.add_typer(servers, name="servers")
 app.add_typer(cache, name="cache")
 app.command()(inspect)
+app.command()(conformance)
 
 
 ManifestArgument = Annotated[Path, typer.Argument(help="The manifest: .xlsx, .csv or .tsv.")]

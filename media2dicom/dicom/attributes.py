@@ -105,8 +105,8 @@ _NEEDS: Final = {
         "ClinicalTrialProtocolEthicsCommitteeApprovalNumber": "ClinicalTrialProtocolEthicsCommitteeName",
     }.items()
 }
-_IDENTIFIERS: Final = frozenset(_tags("PatientID IssuerOfPatientID StudyInstanceUID AccessionNumber PatientName"))
-_ZERO_MEANS_UNKNOWN: Final = frozenset(_tags("PatientWeight PatientSize"))
+IDENTIFIERS: Final = frozenset(_tags("PatientID IssuerOfPatientID StudyInstanceUID AccessionNumber PatientName"))
+ZERO_MEANS_UNKNOWN: Final = frozenset(_tags("PatientWeight PatientSize"))
 _ACCESSION: Final = _tags("AccessionNumber IssuerOfAccessionNumberSequence")
 
 
@@ -147,7 +147,7 @@ def _copied(source: Dataset, tag: int, warnings: list[str]) -> DataElement | Non
     try:
         element, whole = rewritten(source, tag)
     except BrokenValue:
-        if tag in _IDENTIFIERS:
+        if tag in IDENTIFIERS:
             raise SourceUnusable(
                 f"{name} of the source breaks its value representation, and an identifier is never shortened.",
                 next_step="Have the PACS administrator correct the study's attribute"
@@ -178,9 +178,9 @@ def _drop_lonely(copied: dict[int, DataElement], warnings: list[str]) -> None:
 
 def _says_nothing(element: DataElement) -> bool:
     """Placeholders: a weight or size of zero, a person's name such as '----'."""
-    if element.tag in _ZERO_MEANS_UNKNOWN:
+    if element.tag in ZERO_MEANS_UNKNOWN:
         return not float(element.value) > 0
-    return element.VR == "PN" and element.tag not in _IDENTIFIERS and not re.search(r"\w", str(element.value))
+    return element.VR == "PN" and element.tag not in IDENTIFIERS and not re.search(r"\w", str(element.value))
 
 
 def add_equipment(target: Dataset, *, device_serial_number: str) -> None:

@@ -30,7 +30,7 @@ _NOT_IN_A_LINE = re.compile(rf"[{_LOST}\t\n\f\r\\]")
 _NOT_IN_A_PARAGRAPH = re.compile(rf"[{_LOST}]")
 
 # Enumerated values of what is copied (PS3.3 C.7.1.1, C.7.2.2); others than these make the instance invalid.
-_ENUMERATED: Final = {
+ENUMERATED: Final = {
     int(Tag(keyword)): frozenset(allowed.split())
     for keyword, allowed in {
         "PatientSex": "M F O",
@@ -45,7 +45,7 @@ _ENUMERATED: Final = {
 # What an item of these sequences must say; of several words joined by | one is enough.
 _ISSUER: Final = ("LocalNamespaceEntityID|UniversalEntityID",)
 _PERSON: Final = ("PersonIdentificationCodeSequence", "InstitutionName|InstitutionCodeSequence")
-_ITEM_REQUIRES: Final[dict[int, tuple[str, ...]]] = {
+ITEM_REQUIRES: Final[dict[int, tuple[str, ...]]] = {
     int(Tag(keyword)): required
     for keyword, required in {
         "OtherPatientIDsSequence": ("PatientID", "TypeOfPatientID"),
@@ -149,7 +149,7 @@ def _rewritten_item(sequence: int, item: Dataset, declared: bool) -> Dataset | N
         except BrokenValue:
             return None
         result[tag] = kept if kept is not None else DataElement(tag, element.VR, None)
-    required: tuple[str, ...] = _ITEM_REQUIRES.get(int(sequence), ())
+    required: tuple[str, ...] = ITEM_REQUIRES.get(int(sequence), ())
     if any(keyword in result for keyword in (*_CODE_VALUES.split("|"), "CodingSchemeDesignator", "CodeMeaning")):
         required += (_CODE_VALUES, "CodeMeaning")  # PS3.3 8.8
         required += () if result.get("URNCodeValue") else ("CodingSchemeDesignator",)
@@ -200,7 +200,7 @@ def _judge(element: DataElement, value: Any) -> None:
             raise BrokenValue  # a range is for queries
         if vr == "DA" and text:
             datetime.strptime(text, "%Y%m%d")  # there is such a day
-    allowed = _ENUMERATED.get(int(element.tag))
+    allowed = ENUMERATED.get(int(element.tag))
     if allowed is not None and str(text) not in allowed:
         raise BrokenValue
     if vr == "IS" and not -(2**31) <= int(value) < 2**31:

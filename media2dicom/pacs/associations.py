@@ -33,7 +33,7 @@ _A_ABORT: Final = 0x07  # PDU type (PS3.8 9.3.8)
 _TLS_ALERT: Final = 0x15  # record type (RFC 8446 5.1)
 
 # (source, reason) of an A-ASSOCIATE-RJ (PS3.8 9.3.4)
-_REJECTIONS: Final = {
+REJECTIONS: Final = {
     (1, 1): "no reason given",
     (1, 2): "application context name not supported",
     (1, 3): "calling AE title not recognized",
@@ -43,7 +43,8 @@ _REJECTIONS: Final = {
     (3, 1): "temporary congestion",
     (3, 2): "local limit exceeded: too many associations",
 }
-_TRANSIENT: Final = 2  # result "rejected-transient" (PS3.8 9.3.4)
+TRANSIENT: Final = 2  # result "rejected-transient" (PS3.8 9.3.4)
+PRESENTATION_LAYER: Final = 3  # source "service-provider (presentation related function)"
 
 
 @contextmanager
@@ -182,11 +183,11 @@ def _fault(server: Server, association: Association, transport: Transport, acse_
 
 
 def _rejection(where: str, result: int | None, source: int | None, reason: int | None) -> PacsError:
-    words = _REJECTIONS.get((source or 0, reason or 0), "reason not in the standard")
-    kind = "transient" if result == _TRANSIENT else "permanent"
+    words = REJECTIONS.get((source or 0, reason or 0), "reason not in the standard")
+    kind = "transient" if result == TRANSIENT else "permanent"
     text = f"{where} rejected the association: {words} ({kind}, result {result}, source {source}, reason {reason})."
     # Some PACS call congestion permanent; the presentation layer's reasons are about the moment all the same.
-    return PacsBusy(text) if result == _TRANSIENT or source == 3 else AssociationRejected(text)
+    return PacsBusy(text) if result == TRANSIENT or source == PRESENTATION_LAYER else AssociationRejected(text)
 
 
 def _connection_fault(where: str, server: Server, failure: OSError | None) -> PacsError:

@@ -37,7 +37,7 @@ MOVE_MODEL: Final = StudyRootQueryRetrieveInformationModelMove
 SUCCESS: Final = 0x0000
 REFUSED: Final = 0x0124  # not authorized (PS3.7 C.5.12): what nobody asked for
 UNKNOWN_DESTINATION: Final = 0xA801  # PS3.4 C.4.2.1.5
-_ATTEMPTS: Final = 3  # instances tried before a study counts as not retrievable
+ATTEMPTS: Final = 3  # instances tried before a study counts as not retrievable
 _BULK: Final = frozenset(
     Tag(tag)
     for tag in (
@@ -85,7 +85,7 @@ def _first_usable(
             header = _fetch(server, settings, candidate)
         except RetrieveFailed as error:
             failure, failures = failure or error, failures + 1
-            if failures == _ATTEMPTS:
+            if failures == ATTEMPTS:
                 break
             continue
         _check_identity(header, study)

@@ -1,0 +1,35 @@
+"""The storage classes that the program writes, and the transfer syntaxes of each: from the builders' own tables."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from media2dicom.dicom.encapsulated import SOP_CLASS
+from media2dicom.dicom.encoding import NATIVE_SYNTAXES
+from media2dicom.dicom.picture_classes import KINDS, NATIVE_KINDS, Kind
+from media2dicom.dicom.transfer_syntaxes import TRANSFER_SYNTAXES, VIDEO_SYNTAXES
+from media2dicom.pacs.syntaxes import UNCOMPRESSED
+from media2dicom.validation.iods import IOD, IODS
+
+PICTURE_KINDS: Final[tuple[Kind, ...]] = tuple(dict.fromkeys((*KINDS.values(), *NATIVE_KINDS.values())))
+_PICTURES: Final = dict.fromkeys(
+    uid for kind in PICTURE_KINDS for uid in (kind.single, kind.grey_cine, kind.color_cine) if uid is not None
+)
+_COLOR_CINES: Final = frozenset(kind.color_cine for kind in PICTURE_KINDS)
+DOCUMENT_CLASSES: Final = tuple(sorted(SOP_CLASS.values()))
+FALLBACK: Final = tuple(str(uid) for uid in UNCOMPRESSED if uid in NATIVE_SYNTAXES)  # the better one first
+
+WRITTEN: Final[tuple[IOD, ...]] = tuple(IODS[uid] for uid in (*_PICTURES, *DOCUMENT_CLASSES))
+
+
+def is_document(sop_class_uid: str) -> bool:
+    return sop_class_uid in DOCUMENT_CLASSES
+
+
+def syntaxes_of(sop_class_uid: str) -> tuple[str, ...]:
+    """What an instance of the class may be written in; without what a PACS that refuses it is sent instead."""
+    if is_document(sop_class_uid):
+        return FALLBACK[:1]
+    pictures = tuple(syntax.uid for syntax in TRANSFER_SYNTAXES)
+    videos = tuple(syntax.uid for syntax in VIDEO_SYNTAXES)
+    return (*pictures, *videos) if sop_class_uid in _COLOR_CINES else pictures
