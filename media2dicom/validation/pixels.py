@@ -74,14 +74,18 @@ def _raw_bytes(written: Written) -> int:
 
 
 def _check_lossy(written: Written) -> Iterator[Finding]:
-    """01, method and ratio stand and fall together; the last step is the stream's own (PS3.3 C.7.6.1.1.5)."""
+    """01, method and ratio stand and fall together; the last step is the stream's own (PS3.3 C.7.6.1.1.5).
+
+    A loss before, by a codec that has no defined term, is told in Derivation Description instead.
+    """
     ratios = _values(written, "LossyImageCompressionRatio")
     methods = _values(written, "LossyImageCompressionMethod")
     method = _METHODS.get(written.transfer_syntax_uid)
     told = written.text("LossyImageCompression")
     if method is not None and told != "01":
         yield Finding("LossyImageCompression", "is not 01 though the stream is lossy", _LOSSY)
-    if (told == "01") != bool(ratios):
+    in_words = method is None and bool(written.text("DerivationDescription"))
+    if (told == "01") != bool(ratios) and not (told == "01" and in_words):
         yield Finding("LossyImageCompressionRatio", "does not go with LossyImageCompression", _LOSSY)
     if len(ratios) != len(methods):
         yield Finding("LossyImageCompressionMethod", "has not as many values as the ratio", _LOSSY)
