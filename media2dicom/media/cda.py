@@ -60,7 +60,7 @@ def _root(path: Path, size_bytes: int) -> Element:
             next_step="Leave out what is embedded in it, or store it as PDF.",
         )
     try:
-        root: Element = defusedxml.ElementTree.parse(path, forbid_dtd=True).getroot()
+        root = defusedxml.ElementTree.parse(path, forbid_dtd=True).getroot()
     except DefusedXmlException:
         raise MediaUnsupported(
             "The XML document declares a document type or entities, which a clinical document does not.",
@@ -68,7 +68,7 @@ def _root(path: Path, size_bytes: int) -> Element:
         ) from None
     except (ParseError, ValueError, LookupError):  # the last two: an encoding that is not what it says
         raise MediaDamaged("The XML document is not well-formed: it is cut off or damaged.") from None
-    if root.tag != f"{_HL7}ClinicalDocument":
+    if root is None or root.tag != f"{_HL7}ClinicalDocument":
         raise MediaUnsupported("The XML file is no HL7 clinical document (CDA Release 2).")
     return root
 

@@ -110,7 +110,7 @@ def _libraries(path: Path) -> tuple[tuple[Material, ...], int]:
     for name in _library_names(path):
         whole = _library(path.parent, name)
         parts = [whole] if whole is not None else [_library(path.parent, word) for word in name.split()]
-        missing += parts.count(None)
+        missing += sum(library is None for library in parts)
         found |= {library.path: library for library in parts if library is not None and library.path not in found}
         if len(found) > _MOST_LIBRARIES:
             raise MediaDamaged(f"The OBJ file names more than {_MOST_LIBRARIES} material libraries.")

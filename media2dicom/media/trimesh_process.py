@@ -63,11 +63,13 @@ def _read_with_trimesh(kind: str, path: Path) -> Any:
     how: dict[str, Any] = {} if kind == "off" else {"skip_materials": True}
     with path.open("rb") as file:
         scene = trimesh.load_scene(file, file_type=kind, resolver=_nothing_beside(trimesh), process=False, **how)
-    scene.geometry = {name: one for name, one in scene.geometry.items() if isinstance(one, trimesh.Trimesh)}
-    for mesh in scene.geometry.values():
-        if len(mesh.faces) and not 0 <= mesh.faces.min() <= mesh.faces.max() < len(mesh.vertices):
+    parts = []
+    for mesh in scene.dump():
+        if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):  # points, lines
+            continue
+        if not 0 <= mesh.faces.min() <= mesh.faces.max() < len(mesh.vertices):
             raise ValueError("a face refers to no vertex")
-    parts = [np.asarray(mesh.vertices)[mesh.faces] for mesh in scene.dump() if len(mesh.faces)]
+        parts.append(np.asarray(mesh.vertices)[mesh.faces])
     return np.concatenate(parts) if parts else np.empty((0, 3, 3))
 
 

@@ -214,7 +214,6 @@ REFUSED_IN_THE_PROCESS: dict[str, tuple[str, Callable[[Path], bytes], type[RowRe
 def test_broken_or_hostile_model_is_refused_with_its_reason(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversion, "_SECONDS", 12)
     monkeypatch.setattr(conversion, "_MEMORY_BYTES", 2_000_000_000)
     suffix, content, error, reason = (REFUSED_UNREAD | REFUSED_IN_THE_PROCESS)[name]
     path = tmp_path / f"CANARY.{suffix}"
