@@ -25,17 +25,17 @@ class BodyPart:
 
 
 def _table() -> dict[str, BodyPart]:
-    with files("media2dicom.dicom").joinpath("body_parts.csv").open(encoding="utf-8", newline="") as file:
-        return {
-            line["term"]: BodyPart(
-                term=line["term"],
-                sct_code=line["sct_code"],
-                meaning=line["meaning"],
-                paired=line["sides"] == "paired",
-                code_only=line["written"] == "code only",
-            )
-            for line in csv.DictReader(file)
-        }
+    lines = files("media2dicom.dicom").joinpath("body_parts.csv").read_text(encoding="utf-8").splitlines()
+    return {
+        line["term"]: BodyPart(
+            term=line["term"],
+            sct_code=line["sct_code"],
+            meaning=line["meaning"],
+            paired=line["sides"] == "paired",
+            code_only=line["written"] == "code only",
+        )
+        for line in csv.DictReader(lines)
+    }
 
 
 BODY_PARTS: Final = _table()
