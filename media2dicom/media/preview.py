@@ -29,7 +29,7 @@ _LIGHT: Final = np.array([-0.4, -0.6, 0.7]) / np.linalg.norm([-0.4, -0.6, 0.7]) 
 
 
 def render_mesh(triangles: Iterable[NDArray[np.float32]], size_px: int) -> NDArray[np.uint8]:
-    """The model in grey on black, (size_px, size_px). `triangles`: arrays (n, 3, 3) of finite vertices, in turn."""
+    """The model in grey on black, (size_px, size_px). `triangles`: arrays (n, 3, 3) of vertices, in turn."""
     corners, stride = _sampled(triangles)
     side = size_px * _FINER
     if not len(corners):
@@ -49,6 +49,7 @@ def _sampled(chunks: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32]
     stride, count = 1, 0
     for chunk in chunks:
         some = chunk if stride == 1 else chunk[dice.random(len(chunk)) < 1 / stride]
+        some = some[np.isfinite(some).all(axis=(1, 2))]  # a file of others may hold any number
         kept.append(np.array(some, np.float32))
         count += len(some)
         while count > TRIANGLES:

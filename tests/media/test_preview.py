@@ -55,6 +55,7 @@ def test_large_model_is_sampled_and_looks_as_the_whole_one(monkeypatch: pytest.M
         np.zeros((3, 3, 3), np.float32),
         np.empty((0, 3, 3), np.float32),
         np.full((1, 3, 3), 3e38, np.float32),
+        np.full((1, 3, 3), np.nan, np.float32),
         sphere() * np.float32(1e36),
         sphere() * np.float32(1e-40),
     ],
