@@ -402,6 +402,30 @@ def test_modality_of_the_study_that_is_no_code_is_not_taken(tmp_path: Path) -> N
         assert dcmread(instance.path).Modality == expected
 
 
+@pytest.mark.parametrize(
+    ("identity", "finding"),
+    [
+        ({"PatientName": "DOE"}, "Retired Person Name form"),
+        ({"ReferringPhysicianName": "WHO"}, "Retired Person Name form"),
+        ({"PatientID": ""}, "needed to build DICOMDIR"),
+        ({"StudyID": ""}, "needed to build DICOMDIR"),
+        ({"StudyDate": ""}, "needed to build DICOMDIR"),
+        ({"StudyTime": ""}, "needed to build DICOMDIR"),
+    ],
+)
+def test_warning_of_an_identity_that_the_source_itself_has_is_left_as_it_is(
+    identity: dict[str, str], finding: str, tmp_path: Path
+) -> None:
+    result = written(making.made_source(CT, "CT", **identity), tmp_path)
+    (keyword,) = identity
+    assert str(result[keyword].value or "") == identity[keyword]
+    lines = [line for line in dciodvfy(Path(result.filename)) if line.startswith(("Error", "Warning"))]
+    assert len(lines) == 1
+    assert lines[0].startswith("Warning")
+    assert finding in lines[0]
+    assert keyword in lines[0]
+
+
 def test_pydicoms_own_checks_that_would_print_values_are_off() -> None:
     assert config.settings.reading_validation_mode == config.IGNORE
     assert config.settings.writing_validation_mode == config.IGNORE
