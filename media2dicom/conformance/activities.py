@@ -29,9 +29,8 @@ from media2dicom.pacs.store import STATUSES, Judgement
 from media2dicom.pacs.syntaxes import RECEIVABLE, SOURCE_CLASSES
 from media2dicom.settings import Retrieve, Verify
 
-STORED_SYNTAXES: Final = tuple(
-    dict.fromkeys((*(uid for iod in WRITTEN for uid in syntaxes_of(iod.sop_class_uid)), *FALLBACK))
-)
+_OWN: Final = dict.fromkeys(uid for iod in WRITTEN for uid in syntaxes_of(iod.sop_class_uid))
+STORED_SYNTAXES: Final = (*(uid for uid in _OWN if uid not in FALLBACK), *FALLBACK)
 _CONTEXT = ("Abstract syntax", "UID", "Transfer syntaxes", "UIDs", "Role", "Extended negotiation")
 _STATUS = ("Status", "Meaning", "What is made of it")
 
@@ -202,9 +201,9 @@ def _stored() -> Iterator[tuple[str, ...]]:
 
 
 def _short(uid: str) -> str:
-    """.50 for 1.2.840.10008.1.2.4.50; the others by name."""
+    """.50 for 1.2.840.10008.1.2.4.50; Explicit and Implicit VR Little Endian by their first word."""
     prefix, _, last = uid.rpartition(".")
-    return f".{last}" if prefix == "1.2.840.10008.1.2.4" else uid_name(uid)
+    return f".{last}" if prefix == "1.2.840.10008.1.2.4" else uid_name(uid).partition(" ")[0]
 
 
 def _prove() -> Section:
@@ -243,7 +242,7 @@ def _commitment() -> Iterable[str]:
         f"N-ACTION, action type {commitment.REQUEST}, with a new Transaction UID and the references of the batch.",
         "N-EVENT-REPORT is taken on the same association, or on one that the PACS requests ([[Association "
         "acceptance]]); reports in parts are put together.",
-        f"A committed instance that C-FIND shows is stored, and the row says by commitment. One that the PACS reports "
+        f"A committed instance that C-FIND shows is stored, and its row says so. One that the PACS reports "
         f"as failed is {error_code(NotVerified)}. One without a report is proved by C-FIND alone.",
         f"Referenced attributes: {attributes(('TransactionUID', 'ReferencedSOPSequence', 'FailedSOPSequence'))}.",
     )

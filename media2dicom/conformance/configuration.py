@@ -68,7 +68,7 @@ def _shown(value: Any) -> str:  # whatever a setting may be
         case Enum():
             return f"`{value.value}`"
         case int() | float():
-            return f"{value:,}"
+            return _number(value)
         case str() | Path():
             return f"`{value}`"
         case _:
@@ -77,9 +77,13 @@ def _shown(value: Any) -> str:  # whatever a setting may be
 
 def _limits(field: FieldInfo) -> str:
     told = [
-        f"{words} {getattr(limit, name):,}"
+        f"{words} {_number(getattr(limit, name))}"
         for kind, name, words in _LIMITS
         for limit in field.metadata
         if isinstance(limit, kind)
     ]
     return f"({', '.join(told)})" if told else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if value >= 100_000 else str(value)  # a port is no quantity

@@ -69,10 +69,7 @@ def introduction() -> Section:
                 ),
             ),
             Section("Terms and definitions", table(("Term", "Means"), _TERMS)),
-            Section(
-                "Abbreviations",
-                table(("Abbreviation", "Means"), sorted(_ABBREVIATIONS.items(), key=lambda one: one[0])),
-            ),
+            Section("Abbreviations", table(("Abbreviation", "Means"), _ABBREVIATIONS.items())),
             Section(
                 "References",
                 bullets(

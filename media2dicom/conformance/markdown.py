@@ -9,6 +9,7 @@ from typing import Final
 
 _REFERENCE: Final = re.compile(r"\[\[(.+?)\]\]")
 _IN_CONTENTS: Final = 3  # levels
+_DEEPEST_HEADING: Final = 4  # deeper ones are shown smaller than text
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def document(title: str, introduction: str, sections: Sequence[Section]) -> str:
     contents = "\n".join(f"{'  ' * (one.level - 1)}- {one.link}" for one in numbered if one.level <= _IN_CONTENTS)
     blocks = [f"# {title}", introduction, contents]
     for one in numbered:
-        blocks.append(f"{'#' * min(one.level + 1, 6)} {one.heading}")
+        blocks.append(f"{'#' * min(one.level + 1, _DEEPEST_HEADING)} {one.heading}")
         if one.section.text:
             blocks.append(_REFERENCE.sub(lambda found: links[found[1]], one.section.text.strip()))
     return "\n\n".join(blocks) + "\n"

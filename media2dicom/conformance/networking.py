@@ -129,8 +129,8 @@ def _policies() -> Section:
                     ),
                     (
                         "Associations that we request",
-                        "`servers.NAME.max_associations` batches at a server at a time on a machine; a batch has one "
-                        "association at a time, two while it retrieves a source",
+                        "`servers.NAME.max_associations` batches at a server at a time; a batch has one association "
+                        "at a time, two while it retrieves a source",
                     ),
                     ("Associations that we accept", f"{listener.MAX_ASSOCIATIONS} at a time"),
                     ("Presentation contexts of one association", f"at most {associations.MAX_CONTEXTS}"),

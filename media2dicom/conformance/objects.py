@@ -22,7 +22,9 @@ def created_objects() -> Section:
             "Every object is of a standard storage class, without private attributes and without Standard Extended "
             "attributes. Before an object may be sent it is read again and held to the tables of this chapter; with "
             "a finding it is not sent.",
-            "Usage of a module: M mandatory, C conditional, U user option. Type of an attribute: PS3.5 7.4.",
+            "Usage of a module: M mandatory, C conditional, U user option. Type of an attribute: PS3.5 7.4. A module "
+            "of usage C or U is there when the data set has an attribute that is that module's alone. In items, what "
+            "is never written is left out of the tables.",
             table(("Presence", "Means"), ((one.value, _PRESENCE[one]) for one in Presence)),
             table(("Source", "The value comes from"), _SOURCES),
         ),
@@ -107,7 +109,7 @@ def _rows(module: Module) -> Iterator[tuple[str, ...]]:
 def _items(module: Module, sequence: Attribute, depth: int) -> Iterator[tuple[str, ...]]:
     for one in sorted(sequence.items, key=lambda one: one.tag):
         origin = origin_of(module.name, one.keyword, sequence.keyword)
-        if _is_told(one, origin):
+        if _is_told(one, origin) and (origin is None or origin.presence is not Presence.NEVER):
             yield _row(one, origin, depth)
             yield from _items(module, one, depth + 1)
 

@@ -44,14 +44,15 @@ def security() -> Section:
         "Security",
         bullets(
             (
-                f"TLS {MINIMUM_TLS} or newer on connections that we request (PS3.15 B.9, BCP 195), by the table `tls` "
+                f"TLS {MINIMUM_TLS} or newer on connections that we request (BCP 195, PS3.15 B.9), by the table `tls` "
                 "of a server: certificates of our own, trusted authorities and the check of the host name are "
                 "configurable. Associations to a server with that table are never made without TLS.",
                 "Our own port (C-MOVE, commitment reports on associations that the PACS requests) takes plain TCP. "
                 "Where a network demands TLS throughout, use C-GET and prove arrival by C-FIND.",
                 "Patients are confirmed: a row's identifiers are compared with the PACS's before anything is made.",
                 "Logs, messages and the dashboard hold no patient data: they name rows, attributes and servers. "
-                "Ledger, cache and result workbooks hold patient data and are readable by their owner only.",
+                "Ledger and cache hold patient data and are readable by their owner only; a result workbook has the "
+                "rights of its manifest.",
                 "The embedded PACS has no access control and listens on its own machine.",
                 "Audit trail (PS3.15 A.5), digital signatures and de-identification profiles: not supported.",
             )
