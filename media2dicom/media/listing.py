@@ -12,6 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported
 from media2dicom.media.containers import Container
 from media2dicom.media.ffmpeg import running_ffmpeg
@@ -38,6 +40,7 @@ METHODS: Final[dict[str, str | None]] = {
 }
 _UNKNOWN: Final = -(1 << 63)
 _DISCARD: Final = 0x4  # a packet that is decoded but not displayed (before the start of an edit list)
+_KEY: Final = 0x1  # a frame that needs no other; flags are told only where they are not this one alone
 _LARGEST_GAP_S: Final = 10  # of a running clock; what is longer is another recording
 _REORDERING: Final = ("h264", "hevc")
 _ROTATION: Final = re.compile(r"rotation of (-?[\d.]+) degrees")
@@ -62,6 +65,7 @@ class Listing:
     has_display_matrix: bool = False  # it is displayed rotated or mirrored
     quarter_turn: bool = False
     has_sound: bool = False
+    begins_whole: bool = True  # with a frame that needs no other
     untimed: bool = False  # the time of a frame is not known
     last_dts: int = _UNKNOWN
     largest_gap: int = 0
@@ -96,6 +100,8 @@ def list_video(path: Path, container: Container, limits: Settings) -> Listing:
         # AVI has no times of display; those made from the order of decoding are wrong for these codecs (measured).
         listing = list_packets(path, replace(container, input_options=()), limits)
     _check_times(listing, container)
+    if container.clock_may_jump and not listing.begins_whole:
+        raise MediaDamaged("The video is cut off: it begins within a group of pictures.")
     # Fewer packets than the container's table has samples: an edit list may leave some out, damage must not.
     if counts and listing.packets not in counts:
         everything = list_packets(path, container, limits, "-ignore_editlist", "1").packets
@@ -175,6 +181,8 @@ def _take_packet(listing: Listing, line: str) -> None:
     fields = [part.strip() for part in line.split(",")]
     dts, pts, duration, size_bytes = (int(text) for text in fields[1:5])
     flags = int(fields[6][2:], 16) if len(fields) > 6 and fields[6].startswith("F=") else 0
+    if not listing.packets:
+        listing.begins_whole = len(fields) <= 6 or not fields[6].startswith("F=") or bool(flags & _KEY)
     listing.packets += 1
     listing.compressed_bytes += size_bytes
     if dts != _UNKNOWN:
@@ -195,7 +203,7 @@ def _check_times(listing: Listing, container: Container) -> None:
     """A frame's time is what its container says; where that is nothing, or not clear, it is not guessed."""
     if container.clock_may_jump and listing.largest_gap * listing.time_base > _LARGEST_GAP_S:
         raise _clock_jumps()
-    if listing.untimed or len(set(listing.displayed)) < len(listing.displayed):
+    if listing.untimed or not np.diff(np.sort(listing.displayed)).all():
         raise MediaUnsupported(
             "The file does not tell when each frame of the video is displayed.",
             next_step="Save it as MP4 or MKV from its original.",

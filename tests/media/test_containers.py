@@ -29,7 +29,11 @@ CLIPS: dict[str, tuple[str, tuple[str, ...], str | None]] = {
     "Matroska": ("a.mkv", H264, "ISO_14496_10"),
     "Matroska, FFV1": ("a.mkv", ("-c:v", "ffv1"), None),
     "Matroska, AV1": ("a.mkv", ("-c:v", "libaom-av1", "-cpu-used", "8", "-b:v", "1M"), "AV1"),
-    "WebM, VP8": ("a.webm", ("-c:v", "libvpx", "-b:v", "1M", "-auto-alt-ref", "1", "-lag-in-frames", "16"), "RFC_6386"),
+    "WebM, VP8": (
+        "a.webm",
+        ("-c:v", "libvpx", "-b:v", "1M", "-auto-alt-ref", "1", "-lag-in-frames", "16", "-cpu-used", "5"),
+        "RFC_6386",
+    ),
     "WebM, VP9": ("a.webm", ("-c:v", "libvpx-vp9", "-cpu-used", "8", "-b:v", "1M"), "VP9"),
     "AVI, Motion JPEG": ("a.avi", ("-c:v", "mjpeg", "-pix_fmt", "yuvj420p"), "ISO_10918_1"),
     "AVI, MPEG-4 Part 2 with B-frames": ("a.avi", ("-c:v", "mpeg4", "-bf", "2"), "ISO_14496_2"),
@@ -136,7 +140,7 @@ def test_high_dynamic_range_is_warned_of(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file_name", ["a.mkv", "a.webm", "a.avi", "a.ts", "a.m2ts", "a.mov"])
 @pytest.mark.parametrize("part", [0.4, 0.97])
 def test_file_that_was_cut_off_is_damaged(tmp_path: Path, file_name: str, part: float) -> None:
-    codec = ("-c:v", "libvpx", "-b:v", "1M") if file_name == "a.webm" else H264_WITHOUT_B
+    codec = ("-c:v", "libvpx", "-b:v", "1M", "-deadline", "realtime") if file_name == "a.webm" else H264_WITHOUT_B
     path = numbered_video(tmp_path / file_name, *codec)
     whole = path.read_bytes()
     cut = int(len(whole) * part)
@@ -159,6 +163,19 @@ def test_transport_stream_out_of_step_is_damaged(tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: 188 * 60] + content[188 * 60 + 7 :] + bytes(7))
     with pytest.raises(MediaDamaged, match="packet"):
+        taken(path)
+
+
+@pytest.mark.parametrize("file_name", ["a.ts", "a.mpg"])
+def test_recording_that_begins_within_a_group_of_pictures_is_refused(tmp_path: Path, file_name: str) -> None:
+    path = numbered_video(tmp_path / file_name, *(MPEG2 if file_name == "a.mpg" else H264))
+    whole = path.read_bytes()
+    at = len(whole) // 3 // 188 * 188
+    if file_name == "a.mpg":
+        path.write_bytes(whole[whole.index(b"\0\0\1\xba", at) :])
+    else:
+        path.write_bytes(whole[: 3 * 188] + whole[at:])  # with its tables
+    with pytest.raises(MediaDamaged, match=r"begins within|Invalid frame dimensions"):
         taken(path)
 
 
