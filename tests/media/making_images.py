@@ -167,3 +167,19 @@ def tiff(columns: int, rows: int, data: bytes, tags: dict[int, tuple[str, int]])
         for tag, (kind, value) in sorted(fields.items())
     )
     return b"II*\0" + struct.pack("<IH", 8, len(fields)) + entries + bytes(4) + data
+
+
+# --- ICC ----------------------------------------------------------------------------------------------------------
+
+
+def cmyk_profile() -> bytes:
+    """An ICC profile (ICC.1 10.11, lut8Type) by which every mixture of inks is the same grey, L* 50."""
+    ramp = bytes(range(256))
+    identity = struct.pack(">9i", *(65536 if at % 4 == 0 else 0 for at in range(9)))
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + identity + ramp * 4 + bytes([128, 128, 128]) * 16 + ramp * 3
+    table += bytes(-len(table) % 4)
+    tags = struct.pack(">I4sII", 1, b"A2B0", 128 + 16, len(table))
+    white = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
+    header = struct.pack(">I4sI4s4s4s", 128 + len(tags) + len(table), b"", 0x04200000, b"prtr", b"CMYK", b"Lab ")
+    header += bytes(12) + b"acsp" + bytes(28) + white
+    return header.ljust(128, b"\0") + tags + table

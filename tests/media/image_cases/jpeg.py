@@ -65,6 +65,7 @@ JPEG_CASES = (
         kept=True,
         why="the profile is dropped",
     ),
+    _jpeg("extended, 8 bits", lambda: by_pillow(PHOTO, "JPEG")().replace(b"\xff\xc0", b"\xff\xc1", 1)),
     _jpeg("progressive", by_pillow(PHOTO, "JPEG", progressive=True)),
     _jpeg("progressive, grey", by_pillow(PHOTO.convert("L"), "JPEG", progressive=True)),
     _jpeg(
@@ -92,6 +93,12 @@ JPEG_CASES = (
     ),
     _jpeg("arithmetic", lambda: making.arithmetic_jpeg(8, 8), pixels=np.full((8, 8), 128, np.uint8)),
     _jpeg("CMYK (Adobe transform 0)", by_pillow(_CMYK, "JPEG", quality=95), pixels=RGB, tolerance=60),
+    _jpeg(
+        "CMYK with a profile",
+        by_pillow(_CMYK, "JPEG", icc_profile=making.cmyk_profile()),
+        pixels=np.full_like(RGB, 119),  # L* 50
+        tolerance=1,
+    ),
     _jpeg(
         "YCCK (Adobe transform 2)",
         _by_imagecodecs(255 - np.asarray(_CMYK), level=95, colorspace="CMYK", outcolorspace="YCCK"),

@@ -85,6 +85,12 @@ TIFF_CASES = (
     ),
     _coded("palette", INDEX, shown=OF_PALETTE, photometric="palette", colormap=_COLORMAP),
     _tiff("CMYK", by_pillow(PHOTO.convert("CMYK"), "TIFF"), RGB),
+    _tiff(
+        "CMYK with a profile",
+        by_pillow(PHOTO.convert("CMYK"), "TIFF", icc_profile=making.cmyk_profile()),
+        np.full_like(RGB, 119),  # L* 50
+        tolerance=1,
+    ),
     _coded("LZW with predictor", RGB, photometric="rgb", compression="lzw", predictor=True),
     _coded("Deflate with predictor, 16 bits", GREY16, bits=16, compression="adobe_deflate", predictor=True),
     _coded("PackBits", RGB, photometric="rgb", compression="packbits"),
