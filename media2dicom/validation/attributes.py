@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 
 from media2dicom.validation.findings import Finding
@@ -21,6 +22,11 @@ def check_attributes(written: Written, iod: IOD) -> Iterator[Finding]:
         for finding in _check(written.header, use.module.attributes, "", f"PS3.3 {use.module.section}", held):
             told[finding.attribute] = min(finding, told.get(finding.attribute, finding), key=lambda one: one.text)
     yield from told.values()
+    known = {attribute.keyword for use in iod.uses for attribute in use.module.attributes}
+    for tag in written.header.keys():  # noqa: SIM118 - a Dataset iterates over elements, not tags
+        keyword = keyword_for_tag(tag)
+        if keyword and keyword not in known:
+            yield Finding(keyword, "is in no module of the object as the project writes it", f"PS3.3 {iod.section}")
     yield from _check_enumerated(written, iod)
 
 
