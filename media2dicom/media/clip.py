@@ -19,7 +19,7 @@ from media2dicom.errors import MediaDamaged, MediaUnsupported, OptionRefused
 from media2dicom.media.containers import CONTAINERS, Container, container_of
 from media2dicom.media.ffmpeg import running_ffmpeg
 from media2dicom.media.kept_stream import ANOTHER_WAY, H264_LEVELS, KEPT_CODECS, H264Level, transfer_syntaxes
-from media2dicom.media.listing import METHODS, Listing, list_packets, list_video
+from media2dicom.media.listing import METHODS, Listing, list_packets, list_video, usual_matrix
 from media2dicom.media.parameter_sets import read_parameters
 from media2dicom.media.payload import DATASET_BYTES, Clip, LossyHistory, MediaPlan
 from media2dicom.model import Options, VideoMode
@@ -207,10 +207,12 @@ def _coding(way: _Way, level: H264Level) -> list[str]:
     timing = (
         ["-fps_mode", "cfr", "-r", f"{rate.numerator}/{rate.denominator}"] if rate else ["-fps_mode", "passthrough"]
     )
-    picture = f"scale={way.columns}:{way.rows}:flags=bicubic+accurate_rnd+full_chroma_int:out_range=tv"
+    matrix, assumed = usual_matrix(way.rows), way.listing.unspecified_matrix
+    colors = f"out_range=tv:out_color_matrix={matrix}" + (f":in_color_matrix={assumed}" if assumed else "")
+    picture = f"scale={way.columns}:{way.rows}:flags=bicubic+accurate_rnd+full_chroma_int:{colors}"
     coder = ["-c:v", "libx264", "-profile:v", "high", "-level:v", f"{level.level / 10:g}", "-threads", _THREADS]
     bounds = ["-maxrate", "62500k", "-bufsize", "78125k"]  # of both levels (ISO/IEC 14496-10 Tables)
-    texts = ["-bsf:v", _WITHOUT_TEXTS["h264"]]
+    texts = ["-bsf:v", _WITHOUT_TEXTS["h264"], "-colorspace", "bt709" if matrix == "bt709" else "smpte170m"]
     return ["-vf", f"{picture},format=yuv420p,setsar=1", *timing, *coder, *_QUALITY, *bounds, *texts]
 
 

@@ -43,6 +43,7 @@ _DISCARD: Final = 0x4  # a packet that is decoded but not displayed (before the 
 _KEY: Final = 0x1  # a frame that needs no other; flags are told only where they are not this one alone
 _LARGEST_GAP_S: Final = 10  # of a running clock; what is longer is another recording
 _REORDERING: Final = ("h264", "hevc")
+_MATRICES: Final = ("bt709", "bt470bg", "smpte170m", "bt2020", "smpte240m", "fcc", "ycgco", "gbr", "ictcp")
 _ROTATION: Final = re.compile(r"rotation of (-?[\d.]+) degrees")
 
 
@@ -76,9 +77,19 @@ class Listing:
         return Timeline(self.time_base, ticks, max(self.end, ticks[-1] + 1))
 
     @property
+    def unspecified_matrix(self) -> str | None:
+        """The colour matrix to assume, where the stream does not say."""
+        specified = any(matrix in self.stream_line for matrix in _MATRICES)
+        return None if specified else usual_matrix(self.rows)
+
+    @property
     def ratio(self) -> float:
         """Uncompressed bytes, three samples of 8 bits a pixel, by compressed bytes."""
         return self.rows * self.columns * 3 * self.packets / self.compressed_bytes
+
+
+def usual_matrix(rows: int) -> str:
+    return "bt709" if rows >= 720 else "bt601"
 
 
 def list_video(path: Path, container: Container, limits: Settings) -> Listing:

@@ -32,7 +32,6 @@ from media2dicom.model import Options, VideoMode
 from media2dicom.settings import Settings
 
 JPEG_RATIO: Final = 8.0  # what JPEG at the project's quality makes of video frames, about
-_MATRICES: Final = ("bt709", "bt470bg", "smpte170m", "bt2020", "smpte240m", "fcc", "ycgco", "gbr", "ictcp")
 _HIGH_DYNAMIC_RANGE: Final = ("smpte2084", "arib-std-b67")
 # Without these flags the colours are 1 to 3 levels too dark (measured), and chroma is not interpolated.
 _EXACT: Final = "flags=bicubic+accurate_rnd+full_chroma_int"
@@ -103,7 +102,6 @@ def _clip(path: Path, options: Options, limits: Settings) -> _Clip:
     timeline = listing.timeline
     chosen, capped = _chosen(timeline, options, limits)
     rows, columns = listing.rows, listing.columns
-    specified = any(matrix in listing.stream_line for matrix in _MATRICES)
     method = METHODS[listing.codec]
     warnings = [
         *(["max_frames leaves out frames at the end of the clip."] if capped else []),
@@ -121,7 +119,7 @@ def _clip(path: Path, options: Options, limits: Settings) -> _Clip:
         timeline=timeline,
         chosen=chosen,
         lossy=LossyHistory(listing.ratio, method) if method else None,
-        unspecified_matrix=None if specified else ("bt709" if rows >= 720 else "bt601"),
+        unspecified_matrix=listing.unspecified_matrix,
         warnings=tuple(warnings),
     )
 

@@ -265,6 +265,26 @@ def test_clip_coded_anew_is_as_large_as_the_level_allows(
     assert plan.rows / plan.columns == pytest.approx(rows_and_columns[0] / rows_and_columns[1], rel=0.01)
 
 
+@pytest.mark.parametrize("size", ["320x240", "1280x720"])
+@pytest.mark.parametrize(
+    ("file_name", "codec"),
+    [
+        ("rgb.mov", ("-c:v", "qtrle", "-pix_fmt", "rgb24")),
+        ("full.avi", ("-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-q:v", "2")),
+        ("other.mkv", ("-vf", "scale=out_color_matrix=bt709,format=yuv420p", "-c:v", "ffv1", "-colorspace", "bt709")),
+    ],
+)
+def test_colours_stay_when_a_clip_is_coded_anew(
+    tmp_path: Path, size: str, file_name: str, codec: tuple[str, ...]
+) -> None:
+    path = tmp_path / file_name
+    ffmpeg("-f", "lavfi", "-i", f"color=0xC82A64:size={size}:rate=5:duration=0.6,format=rgb24", *codec, path)
+    before, after = (taken(one)[0].pixels for one in (path, opened(path, TRANSCODE).path))
+    assert before is not None
+    assert after is not None
+    assert abs(before[100, 100].astype(int) - after[100, 100]).max() <= 3
+
+
 @pytest.mark.parametrize("asked", [{"start_s": 0.5}, {"end_s": 1.0}, {"frame_interval_s": 1.0}, {"max_frames": 3}])
 @pytest.mark.parametrize("mode", [VideoMode.NATIVE, VideoMode.TRANSCODE])
 def test_whole_clip_takes_no_choice_of_frames(tmp_path: Path, mode: VideoMode, asked: dict[str, float]) -> None:
