@@ -21,7 +21,8 @@ _YOUNGER: Final = {
 def uid_name(uid: str) -> str:
     """The name in PS3.6 Table A-1, without what a reader knows anyway."""
     name = _YOUNGER.get(str(uid)) or UID(uid).name
-    return re.sub(r" \(Default Transfer Syntax for .*\)$|: Default Transfer Syntax for .*$", "", name)
+    retired = " (retired)" if UID(uid).is_retired else ""
+    return re.sub(r" \(Default Transfer Syntax for .*\)$|: Default Transfer Syntax for .*$", "", name) + retired
 
 
 def uid_rows(uids: Iterable[str]) -> list[tuple[str, str]]:

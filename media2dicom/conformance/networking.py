@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
-from pynetdicom import AE, AllStoragePresentationContexts
+from pynetdicom import AE
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at import from a table
     StorageCommitmentPushModel,
@@ -22,7 +22,7 @@ from media2dicom.dicom.uids import IMPLEMENTATION_CLASS_UID
 from media2dicom.errors import AssociationRejected, NoPresentationContext, PacsBusy, PacsError, error_kinds
 from media2dicom.pacs import associations, demo, listener, query, retrieve
 from media2dicom.pacs.streaming import MAX_PDV_BYTES
-from media2dicom.pacs.syntaxes import RECEIVABLE
+from media2dicom.pacs.syntaxes import RECEIVABLE, STORAGE_CLASSES
 from media2dicom.settings import Settings
 
 _TLS: Final = {ssl.TLSVersion.TLSv1_2: "1.2", ssl.TLSVersion.TLSv1_3: "1.3"}
@@ -170,7 +170,6 @@ def _pacs_errors() -> list[type[PacsError]]:
 
 
 def _acceptance() -> Section:
-    storage = {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
     commitment = build_context(StorageCommitmentPushModel)
     return Section(
         "Association acceptance",
@@ -184,8 +183,8 @@ def _acceptance() -> Section:
                     context_row(commitment, "SCU", "role selection: the PACS stays SCP (PS3.4 J.3.3)"),
                 ),
             ),
-            f"And {len(storage)} storage classes (all of PS3.4 B.5 that the program knows), each in the "
-            f"{len(RECEIVABLE)} transfer syntaxes of [[Activity: retrieve a source]], role SCP.",
+            f"And {len(STORAGE_CLASSES)} storage classes (those of PS3.4 B.5 that the program knows, and retired "
+            f"ones), each in the {len(RECEIVABLE)} transfer syntaxes of [[Activity: retrieve a source]], role SCP.",
             table(
                 ("Operation", "Status", "When"),
                 (

@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID
-from pynetdicom import AllStoragePresentationContexts, evt
+from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context, build_role
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at import from a table
@@ -29,7 +29,7 @@ from media2dicom.errors import IdentityMismatch, RetrieveFailed, SourceUnusable
 from media2dicom.pacs.associations import MAX_CONTEXTS, associate
 from media2dicom.pacs.listener import listening
 from media2dicom.pacs.query import InstanceMatch, SeriesMatch, StudyMatch, find_images, find_series, query_association
-from media2dicom.pacs.syntaxes import COMPRESSED, OTHERS, RECEIVABLE, SOURCE_CLASSES, UNCOMPRESSED
+from media2dicom.pacs.syntaxes import COMPRESSED, OTHERS, RECEIVABLE, SOURCE_CLASSES, STORAGE_CLASSES, UNCOMPRESSED
 from media2dicom.settings import Retrieve, Server, Settings
 
 GET_MODEL: Final = StudyRootQueryRetrieveInformationModelGet
@@ -215,8 +215,7 @@ def storage_proposals(sop_class_uid: str) -> Iterator[list[PresentationContext]]
     likely = [
         build_context(uid, list(syntaxes)) for uid in SOURCE_CLASSES for syntaxes in (UNCOMPRESSED, COMPRESSED + OTHERS)
     ]
-    known = {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
-    rest = [build_context(uid, list(UNCOMPRESSED)) for uid in sorted(known - set(SOURCE_CLASSES))]
+    rest = [build_context(uid, list(UNCOMPRESSED)) for uid in sorted(set(STORAGE_CLASSES) - set(SOURCE_CLASSES))]
     for contexts in (likely, rest):
         for first in range(0, len(contexts), most):
             yield contexts[first : first + most]

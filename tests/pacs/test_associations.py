@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pynetdicom import build_context
+from pynetdicom import build_context, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import CTImageStorage, Verification
 
+from media2dicom.dicom.part10 import IMPLEMENTATION_VERSION_NAME
+from media2dicom.dicom.uids import IMPLEMENTATION_CLASS_UID
 from media2dicom.errors import (
     AssociationRejected,
     NoPresentationContext,
@@ -61,6 +63,24 @@ def test_association_is_over_after_the_block(pacs: peers.Peer, settings: Setting
     ):
         raise KeyError
     assert association.is_aborted
+
+
+def test_associations_name_our_implementation_and_not_the_librarys(tmp_path: Path) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def keep(event: Any) -> None:
+        requestor = event.assoc.requestor
+        asked.append((requestor.implementation_class_uid, requestor.implementation_version_name))
+
+    with peers.scp(handlers=[(evt.EVT_REQUESTED, keep)]) as peer:
+        echo(peer.server(), QUICK)
+    with (
+        peers.demo_pacs(tmp_path / "pacs") as pacs,
+        associate(pacs.server(), QUICK, [build_context(Verification)]) as association,
+    ):
+        acceptor = association.acceptor
+        answered = (acceptor.implementation_class_uid, acceptor.implementation_version_name)
+    assert [answered] == asked == [(IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME)]
 
 
 def test_host_may_be_a_name(tmp_path: Path) -> None:
