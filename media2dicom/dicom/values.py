@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from pydicom import charset, config
-from pydicom.datadict import dictionary_VM
+from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -111,10 +111,11 @@ def _is_declared(source: Dataset) -> bool:
 
 
 def _rewritten(element: DataElement, declared: bool) -> tuple[DataElement | None, bool]:
-    if element.VR == "SQ":
-        return _rewritten_sequence(element, declared)
     if element.is_empty:
         return None, True
+    element = _as_in_dictionary(element)
+    if element.VR == "SQ":
+        return _rewritten_sequence(element, declared)
     if element.VR in _BINARY_VRS:
         raise BrokenValue
     values = list(element.value) if isinstance(element.value, MultiValue) else [element.value]
@@ -128,6 +129,16 @@ def _rewritten(element: DataElement, declared: bool) -> tuple[DataElement | None
     return DataElement(element.tag, element.VR, cleaned if len(cleaned) > 1 else cleaned[0]), True
 
 
+def _as_in_dictionary(element: DataElement) -> DataElement:
+    """Text under another text VR than the dictionary's (PS3.6 6) gets the right one, and is judged by it."""
+    known = dictionary_VR(element.tag)
+    if element.VR in known.split(" or "):
+        return element
+    if {element.VR, known} & (_BINARY_VRS | _NUMBER_VRS | {"SQ"}):
+        raise BrokenValue
+    return DataElement(element.tag, known, element.value)
+
+
 def _rewritten_sequence(element: DataElement, declared: bool) -> tuple[DataElement | None, bool]:
     items = [_rewritten_item(element.tag, item, declared) for item in element.value or []]
     kept = [item for item in items if item is not None]
@@ -137,20 +148,22 @@ def _rewritten_sequence(element: DataElement, declared: bool) -> tuple[DataEleme
 
 
 def _rewritten_item(sequence: int, item: Dataset, declared: bool) -> Dataset | None:
-    """One sequence item without private tags, group lengths and its own character set; None when unusable."""
+    """One item without private and unknown tags, group lengths, a character set of its own; None when unusable."""
     result = Dataset()
     declared = _is_declared(item) if "SpecificCharacterSet" in item else declared
     for tag in item.keys():  # noqa: SIM118 - a Dataset iterates over elements, not tags
-        if tag.is_private or tag.element == 0 or tag == Tag("SpecificCharacterSet"):
+        if tag.is_private or not dictionary_has_tag(tag) or tag.element == 0 or tag == Tag("SpecificCharacterSet"):
             continue
         try:
             element = item[tag]
             kept, _whole = _rewritten(element, declared)
         except BrokenValue:
             return None
-        result[tag] = kept if kept is not None else DataElement(tag, element.VR, None)
+        result[tag] = kept if kept is not None else DataElement(tag, dictionary_VR(tag).partition(" or ")[0], None)
     required: tuple[str, ...] = ITEM_REQUIRES.get(int(sequence), ())
-    if any(keyword in result for keyword in (*_CODE_VALUES.split("|"), "CodingSchemeDesignator", "CodeMeaning")):
+    if keyword_for_tag(sequence).endswith("CodeSequence") or any(
+        keyword in result for keyword in (*_CODE_VALUES.split("|"), "CodingSchemeDesignator", "CodeMeaning")
+    ):
         required += (_CODE_VALUES, "CodeMeaning")  # PS3.3 8.8
         required += () if result.get("URNCodeValue") else ("CodingSchemeDesignator",)
     if "ReferencedSOPClassUID" in result or "ReferencedSOPInstanceUID" in result:
