@@ -23,7 +23,6 @@ from media2dicom.dicom.transcoding import transcode
 from media2dicom.errors import OptionRefused, SourceUnusable
 from media2dicom.media.payload import Payload, Picture, Pictures
 from media2dicom.model import Instance, Options, SopClassPolicy, VideoMode
-from tests.checkers import check
 from tests.contract import Recorder, record
 from tests.dicom import making
 from tests.dicom.making import BASELINE, EXPLICIT, EXTENDED, IMPLICIT, P14, SV1
@@ -324,11 +323,15 @@ REAL += ("eCT_Supplemental.dcm", "emri_small.dcm", "MR-SIEMENS-DICOM-WithOverlay
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_real_files_of_other_makers_can_be_the_source(name: str, standard: Path, tmp_path: Path) -> None:
+def test_real_files_of_other_makers_can_be_the_source(
+    name: str, standard: Path, tmp_path: Path, record_property: Recorder
+) -> None:
     source = making.with_identity(making.real_source(name))
-    for payload in (CASES["kept colour JPEG"].payload(tmp_path), making.model(tmp_path)):
+    for kind, payload in (("kept JPEG", CASES["kept colour JPEG"].payload(tmp_path)), ("STL", making.model(tmp_path))):
         (instance,) = making.build(payload, source, tmp_path)
-        assert check(instance.path, standard).clean, check(instance.path, standard)
+        where = {"source": "files of other makers", "policy": "secondary-capture", "payload": kind}
+        said = record(record_property, instance.path, standard, **where)
+        assert said.clean, said
         written = dcmread(instance.path)
         assert (str(written.PatientName), written.PatientID) == ("Doe^Jane", "P-1")
         assert written.StudyInstanceUID == source.StudyInstanceUID

@@ -79,7 +79,8 @@ def test_study_of_each_storage_class_is_found_retrieved_and_lends_its_identity_t
     settings: Settings = archive.settings(tmp_path)
     row = making.row(study_instance_uid=derived_uid("study", suffix))
     header, image_modality = fetch_source(settings.servers["pacs"], settings, row)
-    name = UID(f"1.2.840.10008.5.1.4.1.1.{suffix}").name.removesuffix(" Storage").replace(" - For ", ", for ")
+    name = UID(f"1.2.840.10008.5.1.4.1.1.{suffix}").name.replace(" Storage", "").replace(" - For ", ", for ")
+    name += ", retired" if suffix in ("3", "6") else ""
 
     for kind, (payload, options) in media(tmp_path, list(CLASSES).index(suffix)).items():
         (instance,) = making.build(payload, header, tmp_path / kind, options, image_modality=image_modality)
