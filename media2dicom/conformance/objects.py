@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from media2dicom.conformance.markdown import Section, table, text
 from media2dicom.conformance.names import attribute, tag_of, uid_name, vr_of
@@ -12,6 +13,20 @@ from media2dicom.validation import conditions
 from media2dicom.validation.iods import ENUMERATED, IOD, ModuleUse
 from media2dicom.validation.modules import Attribute, Module
 
+# Modules that are not mandatory in every object that has them.
+MODULE_WRITTEN: Final = {
+    "Clinical Trial Subject": "when the source has it",
+    "Clinical Trial Study": "when the source has it",
+    "Patient Study": "when the source has it",
+    "Frame of Reference": "never",
+    "General Equipment": "always",
+    "General Reference": "always",
+    "SC Image": "always",
+    "Cine": "always",
+    "SC Multi-frame Vector": "when the frames are not evenly spaced",
+    "ICC Profile": "when the file has a profile; always in OBJ and MTL",
+    "Common Instance Reference": "always",
+}
 _ATTRIBUTES = ("Attribute", "Tag", "VR", "Type", "Presence", "Source", "Value")
 
 
@@ -22,9 +37,8 @@ def created_objects() -> Section:
             "Every object is of a standard storage class, without private attributes and without Standard Extended "
             "attributes. Before an object may be sent it is read again and held to the tables of this chapter; with "
             "a finding it is not sent.",
-            "Usage of a module: M mandatory, C conditional, U user option. Type of an attribute: PS3.5 7.4. A module "
-            "of usage C or U is there when the data set has an attribute that is that module's alone. In items, what "
-            "is never written is left out of the tables.",
+            "Usage of a module: M mandatory, C conditional, U user option. Type of an attribute: PS3.5 7.4. In "
+            "items, what is never written is left out of the tables.",
             table(("Presence", "Means"), ((one.value, _PRESENCE[one]) for one in Presence)),
             table(("Source", "The value comes from"), _SOURCES),
         ),
@@ -64,7 +78,7 @@ _SOURCES = (
 def _object(iod: IOD) -> Section:
     parts = [
         f"{uid_name(iod.sop_class_uid)}, `{iod.sop_class_uid}` (PS3.3 {iod.section}).",
-        table(("Module", "Reference", "Usage", "Condition"), (_use(use) for use in iod.uses)),
+        table(("Module", "Reference", "Usage", "Written", "Condition"), (_use(use) for use in iod.uses)),
     ]
     if iod.enumerated:
         held = ((attribute(key), tag_of(key), _choice(values)) for key, values in iod.enumerated.items())
@@ -79,7 +93,8 @@ def _choice(values: Iterable[str]) -> str:
 
 def _use(use: ModuleUse) -> tuple[str, ...]:
     condition = "" if use.required is None else conditions.words(use.required)
-    return f"[[{_title(use.module)}]]", use.module.section, use.usage, condition
+    written = "always" if use.usage == "M" else MODULE_WRITTEN[use.module.name]
+    return f"[[{_title(use.module)}]]", use.module.section, use.usage, written, condition
 
 
 def _title(module: Module) -> str:
@@ -123,8 +138,9 @@ def _row(one: Attribute, origin: Origin | None, depth: int) -> tuple[str, ...]:
     if origin is None:
         raise KeyError(f"where does the value of {one.keyword} come from? Say it in conformance/origins.py.")
     name = "&gt;" * depth + attribute(one.keyword)
-    condition = f" Required: {_uncapitalised(one.condition)}." if one.condition else ""
-    value = origin.words + condition
+    value = f"{origin.words.rstrip('.')}."
+    if one.condition:
+        value += f" Required {_uncapitalised(one.condition)}."
     return name, tag_of(one.keyword), vr_of(one.keyword), one.type, origin.presence.value, origin.who, value
 
 

@@ -77,6 +77,9 @@ def _never(words: str) -> Origin:
 
 
 _CONVERSION: Final = "The moment of the conversion."
+_ICON_ATTRIBUTES: Final = frozenset(
+    ["SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated", "BitsStored", "PixelData"]
+)
 _ICON: Final = "Of the icon: 8-bit grey, or a palette of the row's `color`."
 
 ORIGINS: Final = {
@@ -88,7 +91,7 @@ ORIGINS: Final = {
     "Encapsulated Document Series.Modality": _always("fixed", "M3D for a model, DOC for a document."),
     "SeriesInstanceUID": _always("made", "Derived from study, media and options; rows of a `series_group` share it."),
     "ReferencedSeriesSequence.SeriesInstanceUID": _always(
-        "source", "The source's series; of material libraries, this."
+        "source", "The source's series; of material libraries, this one."
     ),
     "SeriesNumber": _always("row fixed", f"`series_number`, else {DEFAULT_SERIES_NUMBER}."),
     "Laterality": _never("Image Laterality is always there."),
@@ -113,6 +116,8 @@ ORIGINS: Final = {
         "row made", "`content_date`, else the date of the conversion; a frame's runs on with its time."
     ),
     "ContentTime": _vnap("row made", "`content_time`, else that of the conversion; a frame's runs on with its time."),
+    "Encapsulated Document.ContentDate": _always("row made", "`content_date`, else the date of the conversion."),
+    "Encapsulated Document.ContentTime": _vnap("row made", "`content_time`, else that of the conversion."),
     "ImageType": _always("fixed", "DERIVED\\SECONDARY"),
     "BurnedInAnnotation": _anap("row fixed", "`burned_in_annotation`; YES for a cine that does not say."),
     "SC Multi-frame Image.BurnedInAnnotation": _always("row fixed", "`burned_in_annotation`, else YES."),
@@ -194,17 +199,7 @@ ORIGINS: Final = {
     "RecommendedPresentationOpacity": _anap("row", "`opacity`."),
     "General Image.IconImageSequence": _never("A picture is its own preview."),
     "IconImageSequence": _anap("made", "A rendered preview of the model."),
-    **{
-        f"IconImageSequence.{keyword}": _always("made", _ICON)
-        for keyword in [
-            "SamplesPerPixel",
-            "PhotometricInterpretation",
-            "Rows",
-            "Columns",
-            "BitsAllocated",
-            "BitsStored",
-        ]
-    },
+    **{f"IconImageSequence.{keyword}": _always("made", _ICON) for keyword in _ICON_ATTRIBUTES},
     "IconImageSequence.PlanarConfiguration": _never("The icon has one sample per pixel."),
     # SOP Common
     "SOPClassUID": _always("made", "By media, policy and pixels: [[From media to objects]]."),
