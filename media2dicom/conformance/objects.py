@@ -138,11 +138,7 @@ def _row(one: Attribute, origin: Origin | None, depth: int) -> tuple[str, ...]:
     if origin is None:
         raise KeyError(f"where does the value of {one.keyword} come from? Say it in conformance/origins.py.")
     name = "&gt;" * depth + attribute(one.keyword)
-    value = f"{origin.words.rstrip('.')}."
+    value = origin.words
     if one.condition:
-        value += f" Required {_uncapitalised(one.condition)}."
+        value = f"{value.rstrip('.')}. Required when: {one.condition}."
     return name, tag_of(one.keyword), vr_of(one.keyword), one.type, origin.presence.value, origin.who, value
-
-
-def _uncapitalised(words: str) -> str:
-    return "always" if words.startswith("Always") else f"when {words[:1].lower()}{words[1:]}"

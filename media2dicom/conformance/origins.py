@@ -137,6 +137,7 @@ ORIGINS: Final = {
     "PhotometricInterpretation": _always(
         "media made", "MONOCHROME2, RGB, YBR_FULL_422 (lossy JPEG), YBR_PARTIAL_420 (video)."
     ),
+    "CR Image.PhotometricInterpretation": _always("fixed", "MONOCHROME2"),
     "Rows": _always("media", "Of the upright picture."),
     "Columns": _always("media", "Of the upright picture."),
     "BitsAllocated": _always("media", "8 or 16."),
