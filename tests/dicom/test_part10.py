@@ -15,9 +15,8 @@ from pydicom import dcmread
 from media2dicom.dicom.part10 import Bulk, document_bulk, write_part10
 from media2dicom.dicom.transcoding import transcode
 from media2dicom.errors import MediaChanged, MediaDamaged, OptionRefused, OverUploadLimit
-from media2dicom.media.payload import Model, Picture, Pictures
+from media2dicom.media.payload import PDF, Document, Model, Picture, Pictures
 from media2dicom.model import Options, Units, VideoMode
-from tests import real_media
 from tests.dicom import making
 from tests.dicom.making import BASELINE, EXPLICIT, IMPLICIT
 
@@ -26,10 +25,10 @@ SOURCE = making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT", FrameOfReferenceU
 
 @pytest.mark.parametrize("extra", [b"", b"\x00", b"xyz"])
 def test_document_of_any_length_keeps_its_bytes_and_tells_its_own_length(extra: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "model.stl"
-    path.write_bytes(real_media.binary_stl(real_media.sphere(20)) + extra)
+    path = tmp_path / "report.pdf"
+    path.write_bytes(b"%PDF-1.4 nobody reads further here" + extra)
     size_bytes = path.stat().st_size
-    (instance,) = making.build(Model(path, size_bytes, 20), SOURCE, tmp_path)
+    (instance,) = making.build(Document(path, size_bytes, PDF), SOURCE, tmp_path)
     for to in (None, EXPLICIT, IMPLICIT):
         one = instance if to is None else transcode(instance, to, tmp_path / "other.dcm")
         written = dcmread(one.path)
