@@ -12,10 +12,9 @@ from typing import Any, Final
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes
-from pydicom.uid import UID
+from pydicom.uid import UID, MPEGTransferSyntaxes
 
 from media2dicom.dicom.uids import IMPLEMENTATION_CLASS_UID
-from media2dicom.validation.identity import VIDEO_SYNTAXES
 from media2dicom.validation.written import Written, all_items
 
 Facts = dict[str, dict[str, str]]  # group -> what -> how it is
@@ -190,7 +189,7 @@ def _frames(written: Written) -> Iterator[tuple[str, str]]:
     elif interval:
         yield "times", f"every {interval:g} ms"
         yield "duration", f"{interval * (written.frames - 1) / 1000:g} s from the first frame to the last"
-    if written.transfer_syntax_uid in VIDEO_SYNTAXES:
+    if written.transfer_syntax_uid in MPEGTransferSyntaxes:
         yield "stream", "a coded video, kept whole"
 
 

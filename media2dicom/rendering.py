@@ -20,7 +20,7 @@ from PIL import Image
 from pydicom.encaps import generate_frames, get_frame
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID
+from pydicom.uid import UID, MPEGTransferSyntaxes
 
 from media2dicom.dicom.encoding import decode
 from media2dicom.dicom.part10 import copy_bytes
@@ -29,7 +29,6 @@ from media2dicom.media.payload import OBJ, STL, Model
 from media2dicom.media.preview import preview
 from media2dicom.settings import Settings
 from media2dicom.validation.documents import MIME_TYPES, document_length
-from media2dicom.validation.identity import VIDEO_SYNTAXES
 from media2dicom.validation.written import ENCAPSULATED_DOCUMENT, PIXEL_DATA, Written, fragments
 
 _MAX_PIXELS: Final = int(Settings.model_fields["max_pixels"].default)
@@ -57,7 +56,7 @@ def picture_of(written: Written) -> Image.Image:
     if written.number("Rows") * written.number("Columns") > _MAX_PIXELS:
         raise MediaTooLarge(f"The picture has more than {_MAX_PIXELS:,} pixels.")
     try:
-        if written.transfer_syntax_uid in VIDEO_SYNTAXES:
+        if written.transfer_syntax_uid in MPEGTransferSyntaxes:
             return _in_proportion(_video_frame(written), written)
         return _in_proportion(Image.fromarray(_as_eight_bits(_frame(written), written)), written)
     except (OSError, MediaUnsupported):
@@ -151,7 +150,7 @@ def extract(written: Written, folder: Path) -> list[Path]:
         length = document_length(written)
         _write(path, written, written.bulk.offset, written.bulk.length if length is None else length)
         return [path]
-    if written.transfer_syntax_uid in VIDEO_SYNTAXES:
+    if written.transfer_syntax_uid in MPEGTransferSyntaxes:
         return [_write_stream(written, stem)]
     if written.transfer_syntax_uid in _JPEGS:
         return list(_write_frames(written, stem, _JPEGS[written.transfer_syntax_uid]))

@@ -9,14 +9,13 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from media2dicom.dicom.transfer_syntaxes import TRANSFER_SYNTAXES
+from media2dicom.dicom.transfer_syntaxes import TRANSFER_SYNTAXES, VIDEO_SYNTAX_UIDS
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.iods import IOD
 from media2dicom.validation.written import Written, all_items
 
 _IMPLICIT: Final = "1.2.840.10008.1.2"
 _EXPLICIT: Final = "1.2.840.10008.1.2.1"
-VIDEO_SYNTAXES: Final = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))
 _PICTURE_SYNTAXES: Final = frozenset({_IMPLICIT, *(syntax.uid for syntax in TRANSFER_SYNTAXES)})
 _FIRST_GROUP: Final = b"\x08\x00"  # every object begins with group 0008
 # Frame of Reference UID is the source's; some machines give it the study's.
@@ -54,7 +53,7 @@ def _check_transfer_syntax(written: Written, iod: IOD) -> Iterator[Finding]:
     if "PixelData" not in keywords:
         allowed = frozenset({_IMPLICIT, _EXPLICIT})
     else:
-        allowed = _PICTURE_SYNTAXES | (VIDEO_SYNTAXES if "NumberOfFrames" in keywords else frozenset())
+        allowed = _PICTURE_SYNTAXES | (VIDEO_SYNTAX_UIDS if "NumberOfFrames" in keywords else frozenset())
     if written.transfer_syntax_uid not in allowed:
         yield Finding("TransferSyntaxUID", "is none that this object is written in", "PS3.5 8.2, 10")
 

@@ -8,9 +8,9 @@ from typing import Final
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
+from media2dicom.dicom.transfer_syntaxes import VIDEO_SYNTAX_UIDS
 from media2dicom.validation import conditions as when
 from media2dicom.validation.findings import Finding
-from media2dicom.validation.identity import VIDEO_SYNTAXES
 from media2dicom.validation.iods import IOD
 from media2dicom.validation.streams import check_streams, compressed_bytes
 from media2dicom.validation.written import PIXEL_DATA, Written
@@ -101,7 +101,7 @@ def _check_lossy(written: Written) -> Iterator[Finding]:
         yield Finding("LossyImageCompressionMethod", "does not end with the stream's own", _LOSSY)
     actual = _raw_bytes(written) / max(1, compressed_bytes(written))
     # A video's ratio may be told against pixels with subsampled colour; a fragment's padding is one byte.
-    least, most = (0.49, 1.02) if written.transfer_syntax_uid in VIDEO_SYNTAXES else (0.98, 1.02)
+    least, most = (0.49, 1.02) if written.transfer_syntax_uid in VIDEO_SYNTAX_UIDS else (0.98, 1.02)
     if not actual * least - 0.01 <= numbers[-1] <= actual * most + 0.01:
         yield Finding("LossyImageCompressionRatio", "differs from the stream's actual size", _LOSSY)
 

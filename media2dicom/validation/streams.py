@@ -11,10 +11,10 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
+from media2dicom.dicom.transfer_syntaxes import VIDEO_SYNTAX_UIDS
 from media2dicom.errors import RowRefused
 from media2dicom.media.jpeg import JpegHeader, Process, read_jpeg_header
 from media2dicom.validation.findings import Finding
-from media2dicom.validation.identity import VIDEO_SYNTAXES
 from media2dicom.validation.videos import check_video
 from media2dicom.validation.written import UNDEFINED_LENGTH, Fragment, Written, fragments
 
@@ -48,7 +48,7 @@ def check_streams(written: Written) -> Iterator[Finding]:
         table, frames = whole[0], whole[1:]
         if any(fragment.length % 2 for fragment in whole):
             yield Finding("PixelData", "has a fragment of odd length", "PS3.5 A.4")
-        if written.transfer_syntax_uid in VIDEO_SYNTAXES:
+        if written.transfer_syntax_uid in VIDEO_SYNTAX_UIDS:
             yield from check_video(written, table, frames, file)
         elif written.transfer_syntax_uid in _PROCESSES:
             yield from _check_offsets(written, table, frames, file)
