@@ -184,7 +184,7 @@ class MediaOutsideRoots(RowRefused):
 
 class MediaUnsupported(RowRefused):
     code = "media-unsupported"
-    default_next_step = "Save the media as JPEG, PNG, BMP, MP4 (H.264) or STL."
+    default_next_step = "Save it in a format that is known, e.g. JPEG, PNG, MP4 (H.264), PDF or STL."
 
 
 class MediaDamaged(RowRefused):

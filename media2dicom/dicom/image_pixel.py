@@ -14,8 +14,9 @@ from media2dicom.media.payload import LossyHistory, Picture
 
 # C.7.6.1.1.5.2, with the additions of later editions
 DEFINED_METHODS: Final = frozenset(
-    "ISO_10918_1 ISO_14495_1 ISO_15444_1 ISO_15444_2 ISO_15444_15 ISO_18181_1 "
-    "ISO_13818_2 ISO_14496_10 ISO_23008_2".split()
+    {"ISO_10918_1", "ISO_14495_1", "ISO_15444_1", "ISO_15444_2", "ISO_15444_15", "ISO_18181_1"}
+    | {"ISO_13818_2", "ISO_14496_10", "ISO_23008_2"}
+)
 )
 
 
