@@ -126,9 +126,10 @@ def test_run_retry_and_status_use_the_dashboard_and_say_the_same_as_without(up: 
     alone = json.loads(elsewhere.stdout)
     assert (elsewhere.returncode, alone["summary"]["already_stored"]) == (0, 1)
     assert alone.keys() == told.keys()
-    assert not up.client.flow_run(alone["run_id"])["deployment_id"]
+    with pytest.raises(httpx.HTTPStatusError, match="404"):
+        up.client.flow_run(alone["run_id"])
     status = json.loads(up.run_command("status", manifest, "--json").stdout)
-    assert status["dashboard"] == f"{up.url}/runs/flow-run/{alone['run_id']}"
+    assert status["dashboard"] == up.url
     assert up.url in up.run_command("status").stdout.decode()
 
 
