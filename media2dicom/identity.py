@@ -56,8 +56,9 @@ def confirm_identity(row: Row, header: Dataset) -> None:
 def confirm_named_patient(named: NamedPatient, row: Row, header: Dataset) -> list[str]:
     """Raise IdentityMismatch when a document that names its own patient is plainly another's; return warnings.
 
-    One of its IDs has to be the row's or another ID of the patient in the PACS, and the birth date must not differ.
-    With IDs of other kinds only (a national number), name and birth date decide, as far as both sides know them.
+    An ID of the patient's own issuer has to be the row's or another ID of the patient in the PACS. A number that only
+    another or an unknown issuer gave may be the same by chance: the names must not differ, where both sides have one.
+    With other numbers only (a national one), name and birth date have to agree. Birth dates must never differ.
     """
     other = "The document names another patient than the row's"
     birth_date = str(header.get("PatientBirthDate") or "").replace(".", "").strip() or row.patient_birth_date
@@ -66,15 +67,24 @@ def confirm_named_patient(named: NamedPatient, row: Row, header: Dataset) -> lis
         raise IdentityMismatch(f"{other}: the birth dates differ.")
     if not named.ids:
         return ["The document names no patient ID, so it was not confirmed that it is the row's patient's."]
-    known = {row.patient_id.strip(), str(header.get("PatientID") or "").strip()}
-    known |= {str(item.get("PatientID") or "").strip() for item in header.get("OtherPatientIDsSequence") or ()}
-    if any(value in known for _authority, value in named.ids):
-        return []
-    if _authority(header) in {authority for authority, _value in named.ids if authority}:
+    issuer = _issuer(header)
+    issued = {(_issuer(item), _patient_id(item)) for item in (header, *(header.get("OtherPatientIDsSequence") or ()))}
+    known = {row.patient_id.strip()} | {value for _by, value in issued}
+    own = {value for authority, value in named.ids if issuer and authority == issuer}
+    if own and not own & known:
         raise IdentityMismatch(f"{other}: the patient IDs differ.")
+    if own or any(authority and (authority, value) in issued for authority, value in named.ids):
+        return []
     names = [row.patient_name or "", *str(header.get("PatientName") or "").split("=")]
     ours = {folded_name(name) for name in names} - {()}
     theirs = {folded_name(name) for name in named.names} - {()}
+    if any(value in known for _by, value in named.ids):
+        both_names = bool(ours and theirs)
+        if both_names and not _may_be_one_name(ours, theirs):
+            raise IdentityMismatch(f"{other}: the names differ, and its patient ID may be of another issuer.")
+        if both_names or both_dates:
+            return []
+        return ["The document's patient ID is the row's, but may be of another issuer. This was not confirmed."]
     if not ours and not birth_date:  # nothing is known of the patient but the ID
         return ["The document's patient ID is not the row's; it may be of another kind. This was not confirmed."]
     if both_dates and ours & theirs:
@@ -82,10 +92,19 @@ def confirm_named_patient(named: NamedPatient, row: Row, header: Dataset) -> lis
     raise IdentityMismatch(f"{other}: the patient IDs differ, and name and birth date do not both agree.")
 
 
-def _authority(header: Dataset) -> str:
+def _patient_id(item: Dataset) -> str:
+    return str(item.get("PatientID") or "").strip()
+
+
+def _issuer(item: Dataset) -> str:
     """The OID of who issued the Patient ID; empty where the PACS does not say."""
-    items = header.get("IssuerOfPatientIDQualifiersSequence") or ()
+    items = item.get("IssuerOfPatientIDQualifiersSequence") or ()
     return next((str(i.get("UniversalEntityID") or "") for i in items if i.get("UniversalEntityIDType") == "ISO"), "")
+
+
+def _may_be_one_name(ours: set[tuple[str, ...]], theirs: set[tuple[str, ...]]) -> bool:
+    """Whether one of each is the same but for words that only one side has: a second given name, a title."""
+    return any(set(one) <= set(two) or set(two) <= set(one) for one in ours for two in theirs)
 
 
 _SPELLED_OUT = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i"})

@@ -279,17 +279,20 @@ def role(*ids: str, name: str = "Jane Doe", birth: str = "19700102") -> str:
     return f'{given}<patient><name>{name}</name><birthTime value="{birth}"/></patient>'
 
 
-def issued(source: Dataset) -> Dataset:
+def issued(item: Dataset, by: str = "2.999.1") -> Dataset:
     issuer = Dataset()
-    issuer.UniversalEntityID, issuer.UniversalEntityIDType = "2.999.1", "ISO"
-    source.IssuerOfPatientIDQualifiersSequence = [issuer]
-    return source
+    issuer.UniversalEntityID, issuer.UniversalEntityIDType = by, "ISO"
+    item.IssuerOfPatientIDQualifiersSequence = [issuer]
+    return item
 
 
 @pytest.mark.parametrize(
     "patient_role",
     [
         role("2.999.1^P-2"),  # another ID of the same issuer, whatever else agrees
+        role("2.999.1^P-2", "2.999.9^P-1"),  # nor does a number that another issuer gave help
+        role("2.999.9^P-1", name="John Roe"),
+        role("^P-1", name="John Roe"),
         role("2.999.8^P-2", name="John Roe"),
         role("2.999.8^P-2", birth="19700103"),
         role("2.999.8^P-2", birth=""),  # only the name agrees
@@ -314,6 +317,11 @@ def test_clinical_document_of_another_patient_is_refused_and_values_are_not_told
         (role("2.999.1^P-1"), None),
         (role("2.999.8^N-9", "2.999.1^P-1", name="Jane Married"), None),
         (role("2.999.8^OTHER"), None),  # another ID of the patient in the PACS
+        (role("2.999.8^OTHER", name="Dr. Jane M. Doe"), None),
+        (role("2.999.5^FORMER", name="Jane Married"), None),  # one whose issuer the PACS knows
+        (role("2.999.9^P-1", name=""), None),  # the birth date agrees
+        (role("2.999.9^P-1", birth=""), None),  # the name agrees
+        (role("2.999.9^P-1", name="", birth=""), "may be of another issuer"),
         (role("2.999.8^N-9"), "name and birth date agree"),
         (role(), "no patient ID"),
         ("", "no patient ID"),
@@ -325,7 +333,9 @@ def test_clinical_document_that_may_be_the_patients_is_taken_and_doubt_is_told(
     source = issued(making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT"))
     other = Dataset()
     other.PatientID, other.TypeOfPatientID = "OTHER", "TEXT"
-    source.OtherPatientIDsSequence = [other]
+    former = issued(Dataset(), "2.999.5")
+    former.PatientID, former.TypeOfPatientID = "FORMER", "TEXT"
+    source.OtherPatientIDsSequence = [other, former]
     build = making.a_build(source, tmp_path)
     making.build_instances(opened(cda(tmp_path, patient_role=patient_role)), build)
     assert [warning in one for one in build.warnings] if warning else build.warnings == []
@@ -335,12 +345,10 @@ def test_clinical_document_is_tried_out_before_the_patient_is_known(tmp_path: Pa
     source = Dataset()  # as the check without a PACS has it
     source.SOPClassUID, source.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "2.25.1"
     source.StudyInstanceUID, source.SeriesInstanceUID, source.PatientID = "2.25.2", "2.25.3", "0"
-    build = making.a_build(source, tmp_path)
-    making.build_instances(opened(cda(tmp_path)), build)
-    assert build.warnings == []
-    build = making.a_build(source, tmp_path, patient_id="Q-1")
-    making.build_instances(opened(cda(tmp_path)), build)
-    assert "not confirmed" in build.warnings[0]
+    for patient_id, name, told in (("P-1", "Jane Doe", 0), ("P-1", None, 1), ("Q-1", None, 1)):
+        build = making.a_build(source, tmp_path, patient_id=patient_id, patient_name=name)
+        making.build_instances(opened(cda(tmp_path)), build)
+        assert ["not confirmed" in one for one in build.warnings] == [True] * told
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ def test_models_and_documents_are_stored_once_and_another_patients_document_is_r
     making_models.exported(lab, "glb")
     (lab / "letter.pdf").write_bytes(making_models.pdf())
     own = making_models.PATIENT_ROLE.replace("P-1", patient_id).replace("19700102", "19610203")
+    own = own.replace("<given>Jane</given><family>Doe</family>", str(study.PatientName).replace("^", " "))
     (lab / "own.xml").write_text(making_models.cda(patient_role=own))
     (lab / "others.xml").write_text(making_models.cda())
     rows = [
