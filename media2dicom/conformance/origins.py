@@ -127,7 +127,7 @@ ORIGINS: Final = {
     "LossyImageCompression": _always("media made", "01 as soon as one step lost something, the file's own included."),
     "LossyImageCompressionRatio": _anap("media made", "Of each lossy step, oldest first."),
     "LossyImageCompressionMethod": _anap("media made", "Of each lossy step, oldest first."),
-    "ImageLaterality": _always("row source fixed", "`laterality`, else the source's, else U."),
+    "ImageLaterality": _always("row source fixed", "`laterality`, else the source's of the same body part, else U."),
     "Encapsulated Document.ImageLaterality": _anap("row", "`laterality`."),
     "AnatomicRegionSequence": _anap("row source", "The code of the body part, where it has one."),
     "PresentationLUTShape": _anap("fixed", "IDENTITY, of a grey cine of Secondary Capture."),

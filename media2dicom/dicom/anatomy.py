@@ -1,4 +1,4 @@
-"""Which part of the body, and which side: the row's word, else the source's.
+"""Which part of the body, and which side: the row's word, else the source's; the source's side is that of its own part.
 
 Body Part Examined (PS3.3 C.7.3.1), Anatomic Region Sequence (10.5), Image Laterality (C.7.6.1, for Laterality, which
 is type 2C). What the source says without a defined term is left out and named by its attribute.
@@ -24,7 +24,7 @@ def add_anatomy(dataset: Dataset, build: Build) -> None:
         dataset.BodyPartExamined = part.term
     if part is not None and part.sct_code:
         dataset.AnatomicRegionSequence = Sequence([code_item(part.sct_code, "SCT", part.meaning)])
-    dataset.ImageLaterality = build.row.options.laterality or _laterality(build.source)
+    dataset.ImageLaterality = build.row.options.laterality or _side_in_source(build, part)
     if dataset.ImageLaterality == UNKNOWN_SIDE and build.row.options.laterality is None and part and part.paired:
         build.warn("The side of the body part is not known: Image Laterality says U. Fill in laterality.")
 
@@ -40,9 +40,12 @@ def known_body_part(build: Build) -> BodyPart | None:
     return part
 
 
-def _laterality(source: Dataset) -> str:
-    for keyword, allowed in (("ImageLaterality", "RLUB"), ("Laterality", "RL")):
-        value = valid_text(source, keyword)
-        if len(value) == 1 and value in allowed:
-            return value
+def _side_in_source(build: Build, part: BodyPart | None) -> str:
+    """The source's side, of its own body part: it says nothing about another one, which the row names."""
+    own = body_part_of(str(build.source.get("BodyPartExamined") or ""))
+    if build.row.options.body_part is None or own is part:
+        for keyword, allowed in (("ImageLaterality", "RLUB"), ("Laterality", "RL")):
+            value = valid_text(build.source, keyword)
+            if len(value) == 1 and value in allowed:
+                return value
     return UNKNOWN_SIDE

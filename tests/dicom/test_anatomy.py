@@ -63,6 +63,7 @@ def test_every_term_is_written_so_that_the_checker_has_nothing_to_say(first: int
         (Options(body_part="HAND", laterality="B"), {"BodyPartExamined": "KNEE"}, ("HAND", "85562004", "B")),
         (Options(body_part="FOREARM", laterality="R"), {}, (None, "14975008", "R")),
         (Options(body_part="LEG", laterality="R"), {}, ("LEG", None, "R")),
+        (Options(body_part="HAND"), {"BodyPartExamined": "hand", "Laterality": "R"}, ("HAND", "85562004", "R")),
         (Options(body_part="HAND", laterality="U"), {}, ("HAND", "85562004", "U")),
         (Options(laterality="L"), {"ImageLaterality": "R"}, (None, None, "L")),
     ],
@@ -90,6 +91,13 @@ def test_unknown_side_of_a_paired_part_is_told_to_the_submitter_once(tmp_path: P
     build = making.a_build(making.made_source(CT, "CT"), tmp_path, Options(body_part="HAND"))
     build_instances(making.clip((0.0, 40.0, 80.0), cine=False), build)
     assert build.warnings == ["The side of the body part is not known: Image Laterality says U. Fill in laterality."]
+
+
+@pytest.mark.parametrize("own", ["HAND", "", "CANARY"])
+def test_side_of_the_source_is_not_that_of_another_body_part(own: str, tmp_path: Path) -> None:
+    result, warnings = built(tmp_path, Options(body_part="FOOT"), BodyPartExamined=own, ImageLaterality="R")
+    assert (result.BodyPartExamined, result.ImageLaterality) == ("FOOT", "U")
+    assert warnings == ["The side of the body part is not known: Image Laterality says U. Fill in laterality."]
 
 
 def test_body_part_is_found_whatever_its_spelling() -> None:
