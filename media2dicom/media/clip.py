@@ -1,8 +1,8 @@
 """A whole video as one stream in an MP4 container: its own where DICOM holds it, or coded anew when a row asks so.
 
 The own stream is copied bit by bit into a new MP4 file without sound, titles, comments, places or other metadata;
-supplemental enhancement information (H.264, H.265) and user data (MPEG-2), which are no part of the pictures and may
-hold any text, are taken out. Every frame of what comes out is decoded once: their number is counted, not believed.
+what it says besides its pictures, which may be any text, is taken out (stream_texts.py). Every frame of what comes
+out is decoded once: their number is counted, not believed.
 """
 
 from __future__ import annotations
@@ -22,15 +22,11 @@ from media2dicom.media.kept_stream import ANOTHER_WAY, H264_LEVELS, KEPT_CODECS,
 from media2dicom.media.listing import METHODS, Listing, list_packets, list_video, usual_matrix
 from media2dicom.media.parameter_sets import read_parameters
 from media2dicom.media.payload import DATASET_BYTES, Clip, LossyHistory, MediaPlan
+from media2dicom.media.stream_texts import PICTURES_ALONE, take_texts_out
 from media2dicom.model import Options, VideoMode
 from media2dicom.settings import Settings
 
 _MP4: Final = CONTAINERS[0]
-_WITHOUT_TEXTS: Final = {
-    "h264": "filter_units=remove_types=6",
-    "hevc": "filter_units=remove_types=39-40",
-    "mpeg2video": "filter_units=remove_types=178",
-}
 _CLEAN: Final = ("-map", "0:V:0", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact")
 _OUTPUT: Final = ("-flags:v", "+bitexact", "-movflags", "+faststart", "-f", "mp4")
 _FIRST_BYTES: Final = 1 << 20  # of the stream, with its parameters
@@ -76,10 +72,11 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
     way = _way(path, options, limits)
     out = work_folder / "clip.mp4"
     if way.level is None:
-        output = ["-c", "copy", "-bsf:v", _WITHOUT_TEXTS[way.listing.codec]]
+        output = ["-c", "copy", "-bsf:v", PICTURES_ALONE[way.listing.codec]]
     else:
         output = _coding(way, way.level)
     _write(path, way.listing.container, [*_CLEAN, *output, *_OUTPUT, str(out)], limits)
+    take_texts_out(out)
     made = list_packets(out, _MP4, limits)
     frames = _decoded_frames(out, limits)
     if frames != len(made.displayed) or (way.level is None and frames != len(way.times_ms)):
@@ -212,7 +209,7 @@ def _coding(way: _Way, level: H264Level) -> list[str]:
     picture = f"scale={way.columns}:{way.rows}:flags=bicubic+accurate_rnd+full_chroma_int:{colors}"
     coder = ["-c:v", "libx264", "-profile:v", "high", "-level:v", f"{level.level / 10:g}", "-threads", _THREADS]
     bounds = ["-maxrate", "62500k", "-bufsize", "78125k"]  # of both levels (ISO/IEC 14496-10 Tables A-1, A-2)
-    texts = ["-bsf:v", _WITHOUT_TEXTS["h264"], "-colorspace", "bt709" if matrix == "bt709" else "smpte170m"]
+    texts = ["-bsf:v", PICTURES_ALONE["h264"], "-colorspace", "bt709" if matrix == "bt709" else "smpte170m"]
     return ["-vf", f"{picture},format=yuv420p,setsar=1", *timing, *coder, *_QUALITY, *bounds, *texts]
 
 

@@ -1,4 +1,5 @@
-"""The boxes of MP4 and MOV files (ISO/IEC 14496-12), as far as needed to tell a whole file from a cut one."""
+"""The boxes of MP4 and MOV files (ISO/IEC 14496-12), as far as needed to tell a whole file from a cut one, and to find
+what the sample entry says of the stream."""
 
 from __future__ import annotations
 
@@ -11,6 +12,8 @@ from media2dicom.errors import MediaDamaged, MediaUnsupported
 
 _CONTAINERS: Final = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
 _ESSENTIAL: Final = frozenset({b"moov", b"mdat", b"moof"})
+_CONFIGURATIONS: Final = frozenset({b"avcC", b"hvcC", b"esds"})
+_VISUAL_SAMPLE_ENTRY: Final = 78  # its bytes before the boxes within (12.1.3)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,15 @@ def read_movie_boxes(path: Path) -> MovieBoxes:
                 if _handler(file, inside.get(b"hdlr")) == b"vide":
                     counts.append(_sample_count(file, inside.get(b"stsz") or inside.get(b"stz2")))
     return MovieBoxes(tuple(counts), any(box.name == b"moof" for box in top))
+
+
+def configuration_record(file: BinaryIO, start: int, end: int) -> Box | None:
+    """The box of the video's parameters (avcC, hvcC, esds) in an MP4 file that stands between these places."""
+    movies = (box for box in _boxes(file, start, end) if box.name == b"moov")
+    descriptions = (leaf for movie in movies for leaf in _leaves(file, movie) if leaf.name == b"stsd")
+    entries = (entry for one in descriptions for entry in _boxes(file, one.start + 8, one.end))
+    inside = (box for entry in entries for box in _boxes(file, entry.start + _VISUAL_SAMPLE_ENTRY, entry.end))
+    return next((box for box in inside if box.name in _CONFIGURATIONS), None)
 
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:

@@ -8,7 +8,9 @@ from typing import BinaryIO, Final
 
 from media2dicom.errors import MediaDamaged, OptionRefused
 from media2dicom.media.kept_stream import transfer_syntaxes
+from media2dicom.media.mp4 import configuration_record
 from media2dicom.media.parameter_sets import Parameters, read_parameters
+from media2dicom.media.stream_texts import parameter_sets, without_texts
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.written import Fragment, Written
 
@@ -20,7 +22,7 @@ _CODECS: Final = {
     **dict.fromkeys(("107", "108"), "hevc"),
 }
 _BLU_RAY, _HIGH_4_1 = "1.2.840.10008.1.2.4.103", "1.2.840.10008.1.2.4.102"  # the former is some of the latter
-_HEVC_SPS: Final = 33
+_RECORDS: Final = {"mpeg2video": b"esds", "h264": b"avcC", "hevc": b"hvcC"}
 
 
 def check_video(written: Written, table: Fragment, parts: list[Fragment], file: BinaryIO) -> Iterator[Finding]:
@@ -42,30 +44,26 @@ def check_video(written: Written, table: Fragment, parts: list[Fragment], file: 
         return  # parameters are cut up into packets: not looked into
     codec = _CODECS[written.transfer_syntax_uid.rpartition(".")[2]]
     try:
-        said = read_parameters(codec, _parameter_sets(head, codec))
+        if head[4:8] == b"ftyp":
+            record = _record(codec, parts[0], file)
+            if without_texts(_RECORDS[codec], record) != record:
+                yield Finding("PixelData", "says more of its stream than the pictures need", "PS3.5 8.2.7")
+            if codec != "mpeg2video":
+                head = b"".join(_START_CODE + unit for unit in parameter_sets(_RECORDS[codec], record))
+        said = read_parameters(codec, head)
     except MediaDamaged:
         yield Finding("TransferSyntaxUID", "differs from the stream's coding", "PS3.5 8.2.7")
         return
     yield from _check_parameters(written, codec, said)
 
 
-def _parameter_sets(head: bytes, codec: str) -> bytes:
-    """With start codes: as the stream has them, or from the record of an MP4 file (ISO/IEC 14496-15 5.3.3, 8.3.3)."""
-    if head[4:8] != b"ftyp" or codec == "mpeg2video":
-        return head
-    _, found, record = head.partition(b"avcC" if codec == "h264" else b"hvcC")
-    if not found:
-        return b""
-    at = 6  # version, profile, compatibility, level, length size, count
-    if codec == "hevc":
-        at = 23
-        while at + 5 <= len(record) and record[at] & 0x3F != _HEVC_SPS:
-            for _ in range(int.from_bytes(record[at + 1 : at + 3], "big")):
-                at += 2 + int.from_bytes(record[at + 3 : at + 5], "big")
-            at += 3
-        at += 3
-    length = int.from_bytes(record[at : at + 2], "big")
-    return _START_CODE + record[at + 2 : at + 2 + length]
+def _record(codec: str, stream: Fragment, file: BinaryIO) -> bytes:
+    """What the sample entry of an MP4 file says of the stream. Raises MediaDamaged where it is another codec's."""
+    box = configuration_record(file, stream.offset, stream.offset + stream.length)
+    if box is None or box.name != _RECORDS[codec]:
+        raise MediaDamaged("The record of the stream's parameters is not there.")
+    file.seek(box.start)
+    return file.read(box.end - box.start)
 
 
 def _check_parameters(written: Written, codec: str, said: Parameters) -> Iterator[Finding]:

@@ -12,8 +12,10 @@ import pytest
 
 from media2dicom.errors import MediaDamaged, OptionRefused
 from media2dicom.media import open_media, plan_media
+from media2dicom.media.mp4 import configuration_record
 from media2dicom.media.parameter_sets import Parameters, read_parameters
 from media2dicom.media.payload import Clip
+from media2dicom.media.stream_texts import parameter_sets, without_texts
 from media2dicom.model import Options, VideoMode
 from media2dicom.settings import Settings
 from tests.media.numbered import RATE, numbered_video
@@ -112,6 +114,50 @@ def test_nothing_of_the_files_metadata_comes_along(tmp_path: Path) -> None:
     assert plan_media(path, NATIVE, SETTINGS).warnings == ("The video's sound is left out.",)
     assert kept.count(b"trak") == 1
     assert frame_hashes(opened(path).path) == frame_hashes(plain)
+
+
+CANARY = b"SMITH^JOHN"
+
+
+def with_text_in_its_head(folder: Path, codec: str) -> Path:
+    """A clip with a text beside the parameters in its head: SEI of H.265, user data of MPEG-2."""
+    path = folder / "told.mp4"
+    if codec == "hevc":
+        numbered_video(path, *HEVC, count=3)
+        before, text = b"x265 (build", CANARY + b"!"  # the encoder's own SEI, in hvcC
+    else:
+        whole, path = numbered_video(folder / "a.mpg", *MPEG2, "-bf", "0", count=3), path.with_suffix(".mkv")
+        ffmpeg("-fflags", "+genpts", "-i", whole, "-c", "copy", path)
+        content = path.read_bytes()
+        before = content[content.index(b"\0\0\1\xb5") :][:10]  # the extension; its like is in the stream
+        text = b"\0\0\1\xb2" + CANARY[:6]
+    content = path.read_bytes()
+    assert before in content
+    assert len(before) == len(text)
+    path.write_bytes(content.replace(before, text, 1))
+    return path
+
+
+@pytest.mark.parametrize("codec", ["hevc", "mpeg2video"])
+def test_nothing_of_the_texts_in_the_streams_head_comes_along(tmp_path: Path, codec: str) -> None:
+    path = with_text_in_its_head(tmp_path, codec)
+    assert CANARY[:6] in path.read_bytes()
+    clip = opened(path)
+    kept = clip.path.read_bytes()
+    assert CANARY[:6] not in kept
+    assert b"x265" not in kept
+    assert frame_hashes(clip.path) == frame_hashes(path)
+    with clip.path.open("rb") as file:
+        assert configuration_record(file, 0, clip.size_bytes) is not None
+
+
+def test_head_of_h264_loses_what_is_no_parameter_set() -> None:
+    sets = bytes.fromhex("016400 0c ff e1 0004 6764000c 01 0003 68ebe3")
+    assert without_texts(b"avcC", sets + b"\xfd\xf8\xf8\1\0\x0a" + CANARY) == sets + b"\xfd\xf8\xf8\0"
+    assert without_texts(b"avcC", sets + b"\xfd\xf8\xf8\0") == sets + b"\xfd\xf8\xf8\0"
+    assert parameter_sets(b"avcC", sets) == [b"gd\0\x0c"]
+    with pytest.raises(MediaDamaged):
+        without_texts(b"avcC", sets[:-4])
 
 
 @pytest.mark.parametrize("options", [NATIVE, TRANSCODE])

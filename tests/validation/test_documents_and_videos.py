@@ -67,6 +67,13 @@ def _offset_table(dataset: FileDataset) -> None:
     dataset.PixelData = encapsulate([_stream(dataset)], has_bot=True)
 
 
+def _texts_in_its_head(dataset: FileDataset) -> None:
+    stream = _stream(dataset)
+    at = stream.index(b"hvcC") + 4 + 23  # the first array's type: video parameter set
+    assert stream[at] & 0x3F == 32
+    dataset.PixelData = encapsulate([stream[:at] + b"\x27" + stream[at + 1 :]], has_bot=False)  # now 39, SEI
+
+
 def _other_document(dataset: FileDataset) -> None:
     dataset.EncapsulatedDocument = b"no such thing, and a zero: \0"
     dataset.EncapsulatedDocumentLength = 28
@@ -97,6 +104,7 @@ BROKEN = {
     ),
     "a stream in another container": ("h264.mp4", _other_stream, {("PixelData", "5 8.2.7")}),
     "a stream with an offset table": ("h264.mp4", _offset_table, {("PixelData", "5 A.4")}),
+    "a stream with texts": ("h265.mp4", _texts_in_its_head, {("PixelData", "5 8.2.7")}),
     "a video's rows": ("h264.mp4", lambda dataset: setattr(dataset, "Rows", 46), {("Rows", "5 8.2.7"), _RATIO}),
     "a video in RGB": (
         *("h264.mp4", lambda dataset: setattr(dataset, "PhotometricInterpretation", "RGB")),
