@@ -81,7 +81,7 @@ class Options:
     model_usage: str | None = None  # a code value of CID 7064
     burned_in_annotation: bool | None = None
     laterality: str | None = None  # R, L, B or U
-    body_part: str | None = None  # a defined term of Body Part Examined (PS3.16 Annex L)
+    body_part: str | None = None  # a word for a defined term (PS3.16 Annex L), as it is in the cell
 
 
 @dataclass(frozen=True)

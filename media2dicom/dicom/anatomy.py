@@ -9,10 +9,11 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from media2dicom.dicom.body_parts import BODY_PARTS, BodyPart, body_part_of
+from media2dicom.dicom.body_parts import BodyPart, body_part_of
 from media2dicom.dicom.building import Build
 from media2dicom.dicom.references import code_item
 from media2dicom.dicom.values import valid_text
+from media2dicom.errors import OptionRefused
 
 UNKNOWN_SIDE = "U"
 
@@ -30,9 +31,14 @@ def add_anatomy(dataset: Dataset, build: Build) -> None:
 
 
 def known_body_part(build: Build) -> BodyPart | None:
-    """The row's body part, else the source's; a warning when the source's is no defined term."""
-    if build.row.options.body_part is not None:
-        return BODY_PARTS[build.row.options.body_part]
+    """The row's body part, else the source's; a warning when the source's is no defined term.
+
+    Raises OptionRefused when the row's is none, as a row of an earlier version may have it.
+    """
+    if (asked := build.row.options.body_part) is not None:
+        if (found := body_part_of(asked)) is None:
+            raise OptionRefused("body_part is no defined term (PS3.16 Annex L).", next_step="Write e.g. HAND.")
+        return found
     told = str(build.source.get("BodyPartExamined") or "")
     part = body_part_of(told)
     if told and part is None:

@@ -48,13 +48,21 @@ class Build:
         return str(self.source.StudyInstanceUID)
 
     @property
+    def asked_modality(self) -> str | None:
+        """The row's, as a defined term. Raises OptionRefused: a row of an earlier version may have another word."""
+        asked = self.row.options.modality
+        if asked is not None and (asked := modality_of(asked)) is None:
+            raise OptionRefused("modality is no defined term of DICOM.", next_step="Write e.g. US or XC, or clear it.")
+        return asked
+
+    @property
     def modality(self) -> str:
         """The row's, else the source's, so that no unwanted billing event follows; of a non-image source its study's.
 
         What is no defined term becomes OT.
         """
-        if self.row.options.modality is not None:
-            return self.row.options.modality
+        if (asked := self.asked_modality) is not None:
+            return asked
         own = valid_text(self.source, "Modality") if is_image(self.source) else self.image_modality
         return modality_of(own or "") or "OT"
 

@@ -117,7 +117,7 @@ def kind_of(build: Build) -> Kind:
     """The kind that the row's policy asks for. Raises OptionRefused: none for this source, or for this modality."""
     policy = build.row.options.sop_class_policy
     kind = KINDS[policy] if policy in KINDS else _native_kind(build)
-    asked = build.row.options.modality
+    asked = build.asked_modality
     if asked is not None and kind.modality not in (None, asked):
         raise OptionRefused(
             f"sop_class_policy {policy} is for Modality {kind.modality} here; the row's modality is another.",

@@ -98,23 +98,26 @@ def uid(value: str) -> str:
 
 
 def modality(value: str) -> str:
-    """A defined term of Modality (PS3.3 C.7.3.1.1.1), raised to upper case; a retired one becomes its successor."""
-    found = modality_of(value.upper())
-    if found is None:
+    """A defined term of Modality (PS3.3 C.7.3.1.1.1), retired ones too, raised to upper case.
+
+    As it is in the cell, because row keys and UIDs follow from it; which term is written is the builders'.
+    """
+    value = value.upper()
+    if modality_of(value) is None:
         raise ValueRefused(
             "the modality is no defined term of DICOM", "Write a modality of DICOM, e.g. US or XC, or leave it empty."
         )
-    return found
+    return value
 
 
 def body_part(value: str) -> str:
-    """A defined term of Body Part Examined (PS3.16 Annex L), whatever its case and spaces."""
-    found = body_part_of(value)
-    if found is None:
+    """A word for a defined term of Body Part Examined (PS3.16 Annex L), raised to upper case; kept as `modality` is."""
+    value = value.upper()
+    if body_part_of(value) is None:
         raise ValueRefused(
             "the body part is no defined term of DICOM (PS3.16 Annex L)", "Write e.g. HAND, FOREARM, FACE or ABDOMEN."
         )
-    return found.term
+    return value
 
 
 def sha256(value: str) -> str:

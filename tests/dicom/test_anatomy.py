@@ -13,6 +13,7 @@ from media2dicom.dicom.body_parts import BODY_PARTS, body_part_of
 from media2dicom.dicom.building import build_instances
 from media2dicom.dicom.modalities import MODALITIES, RETIRED_MODALITIES
 from media2dicom.dicom.references import code_item
+from media2dicom.errors import OptionRefused
 from media2dicom.model import Options
 from tests.checkers import check, dciodvfy
 from tests.dicom import making
@@ -65,6 +66,7 @@ def test_every_term_is_written_so_that_the_checker_has_nothing_to_say(first: int
         (Options(body_part="LEG", laterality="R"), {}, ("LEG", None, "R")),
         (Options(body_part="HAND"), {"BodyPartExamined": "hand", "Laterality": "R"}, ("HAND", "85562004", "R")),
         (Options(body_part="HAND", laterality="U"), {}, ("HAND", "85562004", "U")),
+        (Options(body_part="L SPINE"), {}, ("LSPINE", "122496007", "U")),
         (Options(laterality="L"), {"ImageLaterality": "R"}, (None, None, "L")),
     ],
 )
@@ -122,6 +124,17 @@ def test_every_modality_of_the_table_is_a_defined_term_to_the_checker(first: int
 def test_retired_modality_of_the_source_becomes_its_successor(retired: str, successor: str, tmp_path: Path) -> None:
     result, warnings = built(tmp_path, Modality=retired)
     assert (result.Modality, warnings) == (successor, [])
+
+
+@pytest.mark.parametrize(("retired", "successor"), RETIRED_MODALITIES.items())
+def test_retired_modality_of_the_row_is_written_as_its_successor(retired: str, successor: str, tmp_path: Path) -> None:
+    assert built(tmp_path, Options(modality=retired))[0].Modality == successor
+
+
+@pytest.mark.parametrize("options", [Options(body_part="WOUND"), Options(modality="PHOTO")])
+def test_word_of_a_row_of_an_earlier_version_that_is_no_term_is_refused(options: Options, tmp_path: Path) -> None:
+    with pytest.raises(OptionRefused, match="no defined term"):
+        built(tmp_path, options)
 
 
 @pytest.mark.parametrize("text", ["CANARY", "ct", "", "CT\\MR"])

@@ -98,15 +98,17 @@ def test_row_whose_cell_contradicts_a_default_is_refused_alone(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("column", "text", "value"),
     [
-        ("body_part", "l spine", "LSPINE"),
-        ("body_part", "Fore-arm", "FOREARM"),
+        ("body_part", "l spine", "L SPINE"),
+        ("body_part", "Fore-arm", "FORE-ARM"),
         ("modality", "xc", "XC"),
-        ("modality", "CF", "RF"),  # retired: PS3.3 C.7.3.1.1.1
+        ("modality", "cf", "CF"),  # retired (PS3.3 C.7.3.1.1.1); RF is written
         ("body_part", "wound", None),
         ("modality", "PHOTO", None),
     ],
 )
-def test_body_part_and_modality_are_defined_terms(column: str, text: str, value: str | None, tmp_path: Path) -> None:
+def test_body_part_and_modality_are_defined_terms_and_stay_as_they_are_in_the_cell(
+    column: str, text: str, value: str | None, tmp_path: Path
+) -> None:
     sheets.media(tmp_path, "a.jpg")
     found = read_manifest(sheets.text(tmp_path / "m.csv", [sheets.GOOD | {column: text}]))
     if value is None:
