@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from PIL.Image import DecompressionBombError, Image
 from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported
 from media2dicom.media.pixels import on_white, rgb_of_cmyk
 
-_FAULTS = (OSError, ValueError, SyntaxError, EOFError, IndexError)  # what Pillow says of a file that it cannot read
+# what Pillow says of a file that it cannot read
+FAULTS: Final = (OSError, ValueError, SyntaxError, EOFError, IndexError)
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def opened(plugin: Callable[[Any], Image], path: Path, name: str) -> Iterator[Im
             image = plugin(file)
         except DecompressionBombError:
             raise MediaTooLarge(f"The {name} file has too many pixels.", next_step="Export it smaller.") from None
-        except _FAULTS as error:  # Pillow's own OSErrors have no errno
+        except FAULTS as error:  # Pillow's own OSErrors have no errno
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise MediaUnsupported(f"The {name} file is of a variant that cannot be read: {error}.") from None
@@ -36,10 +37,12 @@ def opened(plugin: Callable[[Any], Image], path: Path, name: str) -> Iterator[Im
 
 
 def loaded(image: Image, cmyk_profile: bytes | None = None) -> NDArray[np.uint8]:
-    """An 8-bit image as grey or RGB pixels. Raises MediaDamaged."""
+    """An 8-bit image as grey or RGB pixels. Raises MediaDamaged, MediaTooLarge."""
     try:
         image.load()
-    except (*_FAULTS, MemoryError) as error:
+    except DecompressionBombError:
+        raise MediaTooLarge("The image file has too many pixels.", next_step="Export it smaller.") from None
+    except (*FAULTS, MemoryError) as error:
         raise MediaDamaged(f"The image file is damaged: {error}.") from None
     if image.mode == "P":
         _refuse_unknown_colours(image)

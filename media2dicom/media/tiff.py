@@ -1,7 +1,7 @@
 """TIFF 6.0 and BigTIFF: one page of unsigned samples, decoded by libtiff.
 
 - Grey (either polarity), palette, RGB, YCbCr in JPEG, CMYK of 8 bits; 1 to 16 bits a sample; one alpha channel.
-- A file of several pages is refused; reduced pictures and masks beside the one page are passed over.
+- A file of several pages is refused; reduced pictures and masks before and behind the one page are passed over.
 - Signed and floating-point samples are refused: which greys they stand for is not in the file.
 - JPEG inside TIFF is a lossy history; the other codings read here are lossless.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,9 +25,9 @@ from media2dicom.media.image import ImageFormat, Look
 from media2dicom.media.jpeg import read_jpeg
 from media2dicom.media.jpeg_reader import METHOD, refuse_rotten
 from media2dicom.media.payload import LossyHistory, Picture
-from media2dicom.media.pillow import loaded, opened
+from media2dicom.media.pillow import FAULTS, loaded
 from media2dicom.media.pixels import on_white, picture_of, scaled_to_8_bits
-from media2dicom.media.tiff_directory import Directory, read_directories
+from media2dicom.media.tiff_directory import Directory, read_beginning_with, read_directories, read_directory
 from media2dicom.model import Options
 
 _JPEG: Final = 7
@@ -54,6 +55,7 @@ _BITS: Final = {
 }
 _PREMULTIPLIED, _STRAIGHT = 1, 2  # ExtraSamples
 _WITH_ALPHA: Final = (_BLACK_IS_ZERO, _RGB)
+_NOT_AS_SAID: Final = "The TIFF file's pixels are not what its directory says."
 _NO_PAGE: Final = 1 | 4  # bits of NewSubfileType: reduced picture, mask
 
 
@@ -84,6 +86,7 @@ class _Tag(IntEnum):
 class _Page:
     """What the directory of the one page says."""
 
+    at: int  # where that directory is
     rows: int
     columns: int
     bits: int
@@ -114,11 +117,10 @@ def look(path: Path) -> Look:
 
 def read(path: Path, options: Options) -> Picture:
     page = _page(path)
-    data = path.read_bytes()
+    data = read_beginning_with(path, page.at)
     lossy = _history(page, data) if page.lossy else None
     if page.photometric == _CMYK:
-        with opened(TiffImagePlugin.TiffImageFile, path, "TIFF") as image:
-            return picture_of(loaded(image, page.icc_profile), lossy=lossy)  # Pillow turns it upright itself
+        return picture_of(_decoded_cmyk(page, data), lossy=lossy)
     pixels, bits_stored = _decoded(page, data)
     return picture_of(upright(pixels, page.orientation), bits_stored, lossy, page.icc_profile)
 
@@ -128,22 +130,24 @@ def read(path: Path, options: Options) -> Picture:
 
 def _page(path: Path) -> _Page:
     """The one full page of the file. Raises MediaDamaged, MediaUnsupported."""
-    directories = [
-        one for one in read_directories(path, frozenset(_Tag)) if not one.get(_Tag.SUBFILE, (0,))[0] & _NO_PAGE
+    pages = [
+        at
+        for at, one in read_directories(path, {_Tag.SUBFILE})
+        if not any(value & _NO_PAGE for value in one.get(_Tag.SUBFILE, ()))
     ]
-    if not directories:
+    if not pages:
         raise MediaUnsupported("The TIFF file holds reduced pictures only.")
-    if len(directories) > 1:
+    if len(pages) > 1:
         raise MediaUnsupported(
-            f"The TIFF file has {len(directories)} pages.", next_step="Export each page to a file of its own."
+            f"The TIFF file has {len(pages)} pages.", next_step="Export each page to a file of its own."
         )
     try:
-        return _page_of(directories[0])
+        return _page_of(pages[0], read_directory(path, pages[0], frozenset(_Tag)))
     except (KeyError, IndexError, ValueError):
         raise MediaDamaged("The TIFF file's directory lacks what a picture needs.") from None
 
 
-def _page_of(directory: Directory) -> _Page:
+def _page_of(at: int, directory: Directory) -> _Page:
     photometric, bits, alpha = _pixel_form(directory)
     (compression,) = directory.get(_Tag.COMPRESSION, (1,))
     if compression != _JPEG and compression not in _LOSSLESS:
@@ -156,6 +160,7 @@ def _page_of(directory: Directory) -> _Page:
     kinds = (_Tag.TILES, _Tag.TILE_BYTES) if _Tag.TILES in directory else (_Tag.STRIPS, _Tag.STRIP_BYTES)
     (orientation,) = directory.get(_Tag.ORIENTATION, (UPRIGHT,))
     return _Page(
+        at=at,
         rows=rows,
         columns=columns,
         bits=bits,
@@ -197,27 +202,42 @@ def _pixel_form(directory: Directory) -> tuple[int, int, int]:
 # --- pixels -------------------------------------------------------------------------------------------------------
 
 
-def _history(page: _Page, data: bytes) -> LossyHistory:
+def _history(page: _Page, data: bytearray) -> LossyHistory:
     """Of JPEG inside TIFF (TIFF Technical Note 2); each strip or tile is looked through for rot."""
     for offset, length in page.strips:
-        stream = data[offset : offset + length]
+        stream = bytes(data[offset : offset + length])
         refuse_rotten(read_jpeg(page.jpeg_tables[:-2] + stream[2:] if page.jpeg_tables else stream))
     raw_bytes = page.rows * page.columns * page.samples
     return LossyHistory(raw_bytes / max(1, sum(length for _, length in page.strips)), METHOD)
 
 
-def _decoded(page: _Page, data: bytes) -> tuple[NDArray[Any], int]:
+def _decoded_cmyk(page: _Page, data: bytearray) -> NDArray[np.uint8]:
+    """Upright sRGB pixels: Pillow turns by the file's orientation itself."""
+    try:
+        image = TiffImagePlugin.TiffImageFile(BytesIO(data))
+    except FAULTS as error:
+        raise MediaUnsupported(f"The TIFF file is of a variant that cannot be read: {error}.") from None
+    with image:
+        size = (page.rows, page.columns) if page.orientation >= 5 else (page.columns, page.rows)
+        if image.size != size or image.mode != "CMYK":
+            raise MediaDamaged(_NOT_AS_SAID)
+        return loaded(image, page.icc_profile)
+
+
+def _decoded(page: _Page, data: bytearray) -> tuple[NDArray[Any], int]:
     """Pixels as stored (not turned), and bits stored."""
     try:
-        pixels = np.asarray(imagecodecs.tiff_decode(data))
-    except (imagecodecs.TiffError, ValueError, IndexError, RuntimeError, MemoryError) as error:
+        pixels = np.asarray(imagecodecs.tiff_decode(data, out=_room(page)))
+    except ValueError:  # the room does not fit, before anything is decoded
+        raise MediaDamaged(_NOT_AS_SAID) from None
+    except (imagecodecs.TiffError, IndexError, RuntimeError, MemoryError) as error:
         raise MediaDamaged(f"The TIFF file is damaged: {str(error).rstrip('.')}.") from None
     if page.planar:
         pixels = np.moveaxis(pixels, 0, -1)
     if pixels.shape[:2] != (page.rows, page.columns) or pixels.shape[2:] != (
         () if page.samples == 1 else (page.samples,)
     ):
-        raise MediaDamaged("The TIFF file's pixels are not what its directory says.")
+        raise MediaDamaged(_NOT_AS_SAID)
     if page.photometric == _PALETTE:
         palette = np.array(page.colors, np.uint16).reshape(3, 1 << page.bits).T
         return scaled_to_8_bits(palette, 65_535 if palette.max() > 255 else 255)[pixels.astype(np.intp)], 8
@@ -229,6 +249,17 @@ def _decoded(page: _Page, data: bytes) -> tuple[NDArray[Any], int]:
     if page.bits > 8 and page.in_grey:
         return np.ascontiguousarray(pixels, dtype=np.uint16), page.bits
     return (pixels if page.bits == 8 else scaled_to_8_bits(pixels, top)), 8
+
+
+def _room(page: _Page) -> NDArray[Any]:
+    """An array of zeros for what the page is said to hold; the decoder refuses any other size."""
+    if page.lossy:
+        return np.zeros((page.rows, page.columns, 4), np.uint8)  # libtiff decodes JPEG to RGBA
+    kind = np.bool_ if page.bits == 1 else np.uint8 if page.bits <= 8 else np.uint16
+    if page.samples == 1:
+        return np.zeros((page.rows, page.columns), kind)
+    planes = (page.samples, page.rows, page.columns) if page.planar else (page.rows, page.columns, page.samples)
+    return np.zeros(planes, kind)
 
 
 _FORMAT = ImageFormat(look, read)

@@ -1,0 +1,93 @@
+"""TIFF files of several directories: the one page is what is decoded, wherever it stands."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+
+from media2dicom.errors import MediaDamaged, MediaTooLarge
+from media2dicom.media import open_media, plan_media
+from media2dicom.media.payload import Picture, Pictures
+from media2dicom.model import Options
+from media2dicom.settings import Settings
+from tests.media import making_images as making
+from tests.media.image_cases import PHOTO, RGB
+
+CMYK = np.asarray(PHOTO.convert("CMYK"))
+GREY = np.asarray(PHOTO.convert("L"))
+REDUCED, MASK = {"subfiletype": 1}, {"subfiletype": 4}
+
+
+def taken(path: Path) -> Picture:
+    payload = open_media(path, Options(), Settings(), path.parent)
+    assert isinstance(payload, Pictures)
+    with payload.open() as pictures:
+        (picture,) = pictures
+    return picture
+
+
+def chain(*pages: tuple[NDArray[Any], dict[str, Any]], byteorder: Literal["<", ">"] = "<", big: bool = False) -> bytes:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer, byteorder=byteorder, bigtiff=big) as writer:
+        for pixels, options in pages:
+            writer.write(pixels, metadata=None, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("page", ["rgb", "separated", "minisblack"])
+@pytest.mark.parametrize("before", ["thumbnail", "grey mask", "mask in no colour"])
+@pytest.mark.parametrize(("byteorder", "big"), [("<", True), (">", False)])
+def test_page_behind_a_reduced_picture_or_mask_is_the_one_decoded(
+    page: str, before: str, byteorder: Literal["<", ">"], big: bool, tmp_path: Path
+) -> None:
+    pixels = {"rgb": RGB, "separated": CMYK, "minisblack": GREY}[page]
+    first = {
+        "thumbnail": (pixels[:8, :8].copy(), {"photometric": page, **REDUCED}),
+        "grey mask": (np.zeros(pixels.shape[:2], bool), {"photometric": "minisblack", **MASK}),
+        "mask in no colour": (np.zeros(pixels.shape[:2], bool), {"photometric": "mask", **MASK}),
+    }[before]
+    path = tmp_path / "a.tif"
+    path.write_bytes(chain(first, (pixels, {"photometric": page}), byteorder=byteorder, big=big))
+    np.testing.assert_array_equal(taken(path).pixels, GREY if page == "minisblack" else RGB)
+    plan = plan_media(path, Options(), Settings())
+    assert (plan.rows, plan.columns) == pixels.shape[:2]
+
+
+def test_page_in_cmyk_behind_a_thumbnail_is_turned_by_its_own_orientation(tmp_path: Path) -> None:
+    turned = [(274, "H", 1, 6, True)]
+    path = tmp_path / "a.tif"
+    first = (CMYK[:8, :8].copy(), {"photometric": "separated", **REDUCED})
+    path.write_bytes(chain(first, (CMYK, {"photometric": "separated", "extratags": turned})))
+    np.testing.assert_array_equal(taken(path).pixels, np.rot90(RGB, -1))
+
+
+@pytest.mark.parametrize("page", ["rgb", "separated"])
+def test_reduced_picture_of_monstrous_size_is_never_decoded(page: str, tmp_path: Path) -> None:
+    pixels = {"rgb": RGB, "separated": CMYK}[page]
+    content = bytearray(chain((GREY[:8, :8].copy(), REDUCED), (pixels, {"photometric": page})))
+    with tifffile.TiffFile(io.BytesIO(bytes(content))) as file:
+        for tag in (256, 257):
+            struct.pack_into("<I", content, file.pages[0].tags[tag].valueoffset, 60_000)  # type: ignore[union-attr]
+            struct.pack_into("<H", content, file.pages[0].tags[tag].offset + 2, 4)  # type: ignore[union-attr]
+    path = tmp_path / "a.tif"
+    path.write_bytes(content)
+    np.testing.assert_array_equal(taken(path).pixels, RGB)
+
+
+@pytest.mark.parametrize(("photometric", "samples", "kind"), [(1, 1, 4), (5, 4, 4), (1, 1, 9)])
+def test_size_given_twice_is_refused_before_the_larger_one_is_decoded(
+    photometric: int, samples: int, kind: int, tmp_path: Path
+) -> None:
+    fields = {254: ("I", 60_000), 258: ("H", 8), 259: ("H", 1), 262: ("H", photometric), 277: ("H", samples)}
+    content = making.tiff(8, 60_000, bytes(480_000 * samples), fields)
+    path = tmp_path / "a.tif"
+    path.write_bytes(content.replace(struct.pack("<HH", 254, 4), struct.pack("<HH", 256, kind)))
+    with pytest.raises((MediaDamaged, MediaTooLarge), match=r"not what its directory says|the limit is"):
+        taken(path)
