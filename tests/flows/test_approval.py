@@ -84,6 +84,7 @@ def test_a_run_that_is_not_approved_sends_nothing_and_its_retry_asks_again(run: 
     assert run.held() == 2
 
 
+@pytest.mark.slow
 def test_a_manifest_that_was_changed_while_it_waited_is_asked_about_again(run: Asking) -> None:
     run.asked()
     lines = run.manifest.read_text().splitlines()

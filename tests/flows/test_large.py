@@ -92,6 +92,7 @@ def test_a_large_manifest_is_archived_in_chunk_runs_and_a_chunk_is_retried_on_it
     assert statuses == ["STORED"] * ROWS  # brought up to date by the chunk
 
 
+@pytest.mark.slow
 def test_retry_of_the_parent_completes_what_its_chunks_left(cutting: RunningUp, tmp_path: Path) -> None:
     study = patient()
     manifest = pictures(tmp_path, study)

@@ -140,6 +140,7 @@ def test_what_cannot_run_ends_with_the_same_exit_codes_as_without(up: RunningUp,
     assert up.run_command("run", tmp_path / "other.csv", "--server", "nowhere").returncode == 3
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_waiting_and_not_the_run(up: RunningUp, tmp_path: Path) -> None:
     manifest, study = many_rows(tmp_path, 30)
     with up.pacs("first") as pacs:
@@ -195,6 +196,7 @@ def test_a_changed_settings_file_is_taken_up_in_seconds(up: RunningUp) -> None:
     assert up.client.post("automations/filter", {}) == automations  # untouched: they are waiting for runs under way
 
 
+@pytest.mark.slow
 def test_a_run_that_falls_silent_is_marked_crashed_and_retry_completes_it(up: RunningUp, tmp_path: Path) -> None:
     """Its process hangs: it neither ends nor sends heartbeats."""
     from flows.automations import SILENCE_S
