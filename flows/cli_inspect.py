@@ -31,7 +31,7 @@ def inspect(
     file: Annotated[Path, typer.Argument(help="A DICOM file, this program's or another's.")],
     out: Annotated[Path | None, typer.Option(help="Where the picture goes; else FILE.png beside the file.")] = None,
     extract: Annotated[Path | None, typer.Option(help="A folder for the payload: .stl, .pdf, .jpg, .mp4 ...")] = None,
-    identity: Annotated[bool, typer.Option("--identity", help="Show patient and study too.")] = False,
+    identity: Annotated[bool, typer.Option("--identity", help="Show patient, study and free text too.")] = False,
     json: JsonOption = False,
 ) -> None:
     """What a DICOM file holds, a picture of it, and what the validator finds. Exit 1 with findings, 2 if no DICOM."""

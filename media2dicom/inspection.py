@@ -1,7 +1,10 @@
 """What an object holds, in words: facts in groups, for a person at a terminal. Findings are validation's.
 
 Any DICOM file will do: what cannot be read is said to be so, and nothing of another maker's file ends the look.
-Patient data is in one group of its own, which the caller shows or veils.
+What is of the patient and the study, dates, and free text, which may name the patient, is `Personal`: shown only when
+the caller asks for the identity. Of UIDs the study's alone is, as it finds the patient in one query; those of instances
+tell objects apart and find nothing without it in a hierarchical search (PS3.4 C.4.1.3). What is of the equipment or
+has defined terms is shown; a code by the standard's meaning, not by the file's.
 """
 
 from __future__ import annotations
@@ -14,11 +17,18 @@ from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, MPEGTransferSyntaxes
 
+from media2dicom.dicom.body_parts import BODY_PARTS, body_part_of
 from media2dicom.dicom.uids import IMPLEMENTATION_CLASS_UID
 from media2dicom.validation.written import Written, all_items
 
 Facts = dict[str, dict[str, str]]  # group -> what -> how it is
 PATIENT: Final = "patient and study"
+_CONTEXT_GROUPS: Final = (7013, 7060, 7061, 7063, 7064, 7201, 7202)  # PS3.16: what these objects' codes are from
+_MEANINGS: Final = {(part.sct_code, "SCT"): part.meaning for part in BODY_PARTS.values()} | {
+    (str(code.value), str(code.scheme_designator)): str(code.meaning)
+    for number in _CONTEXT_GROUPS
+    for code in getattr(codes, f"cid{number}").concepts.values()
+}
 VEILED: Final = "veiled"
 _UNREADABLE: Final = "(cannot be read)"
 _SIDES: Final = {"R": "right", "L": "left", "B": "both sides", "U": "unpaired or not known"}
@@ -49,16 +59,20 @@ _IDENTITY: Final = {
 }
 
 
+class Personal(str):
+    """Of the patient, or text that may name the patient."""
+
+
 def is_ours(written: Written) -> bool:
     """Whether this program wrote the file."""
     return str(written.header.file_meta.get("ImplementationClassUID", "")) == IMPLEMENTATION_CLASS_UID
 
 
 def facts_of(written: Written, *, identity: bool) -> Facts:
-    """All that there is to say; groups of which there is nothing to say are left out."""
+    """All that there is to say, what is personal only with `identity`; empty groups are left out."""
     groups: dict[str, Callable[[Written], Iterator[tuple[str, str]]]] = {
         "object": _object,
-        PATIENT: _identity if identity else _veiled_identity,
+        PATIENT: _identity,
         "series": _series,
         "pixels": _pixels,
         "frames": _frames,
@@ -66,7 +80,11 @@ def facts_of(written: Written, *, identity: bool) -> Facts:
         "3D model": _model,
         "references": _references,
     }
-    found = {name: {what: text for what, text in group(written) if text} for name, group in groups.items()}
+
+    def shown(text: str) -> str:
+        return VEILED if isinstance(text, Personal) and not identity else str(text)
+
+    found = {name: {what: shown(text) for what, text in group(written) if text} for name, group in groups.items()}
     return {name: facts for name, facts in found.items() if facts}
 
 
@@ -81,12 +99,19 @@ def _text(dataset: Dataset, keyword: str) -> str:
         return _UNREADABLE
 
 
+def _personal(dataset: Dataset, keyword: str) -> str:
+    return Personal(_text(dataset, keyword))
+
+
 def _meaning(dataset: Dataset, keyword: str) -> str:
-    """The meaning of a code sequence's first item, with the code."""
+    """The meaning of a code sequence's first item, with the code. A code that is not known here is free text."""
     item = next(iter(_items(dataset, keyword)), None)
     if item is None:
         return ""
-    return f"{_text(item, 'CodeMeaning')} ({_text(item, 'CodeValue')}, {_text(item, 'CodingSchemeDesignator')})"
+    code = (_text(item, "CodeValue"), _text(item, "CodingSchemeDesignator"))
+    if code in _MEANINGS:
+        return f"{_MEANINGS[code]} ({', '.join(code)})"
+    return Personal(f"{_text(item, 'CodeMeaning')} ({', '.join(code)})")
 
 
 def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
@@ -120,23 +145,17 @@ def _object(written: Written) -> Iterator[tuple[str, str]]:
 
 def _identity(written: Written) -> Iterator[tuple[str, str]]:
     for what, keyword in _IDENTITY.items():
-        yield what, _text(written.header, keyword)
-
-
-def _veiled_identity(written: Written) -> Iterator[tuple[str, str]]:
-    for what, keyword in _IDENTITY.items():
-        yield what, VEILED if _text(written.header, keyword) else ""
+        yield what, _personal(written.header, keyword)
 
 
 def _series(written: Written) -> Iterator[tuple[str, str]]:
     header = written.header
-    yield (
-        "series",
-        " ".join(part for part in (_text(header, "SeriesNumber"), _text(header, "SeriesDescription")) if part),
-    )
+    yield "series number", _text(header, "SeriesNumber")
+    yield "series description", _personal(header, "SeriesDescription")
     yield "instance number", _text(header, "InstanceNumber")
-    yield "content date and time", f"{_text(header, 'ContentDate')} {_text(header, 'ContentTime')}".strip()
-    yield "body part", _text(header, "BodyPartExamined")
+    yield "content date and time", Personal(f"{_text(header, 'ContentDate')} {_text(header, 'ContentTime')}".strip())
+    part = _text(header, "BodyPartExamined")
+    yield "body part", part if body_part_of(part) else Personal(part)
     yield "anatomic region", _meaning(header, "AnatomicRegionSequence")
     side = _text(header, "ImageLaterality") or _text(header, "Laterality")
     yield "laterality", f"{side}, {_SIDES[side]}" if side in _SIDES else side
@@ -156,7 +175,7 @@ def _pixels(written: Written) -> Iterator[tuple[str, str]]:
     yield "lossy history", _lossy_history(header)
     profile = header.get("ICCProfile")
     yield "ICC profile", f"{len(profile):,} bytes" if isinstance(profile, bytes) else ""
-    yield "derivation", _text(header, "DerivationDescription")
+    yield "derivation", _personal(header, "DerivationDescription")
 
 
 def _lossy_history(header: Dataset) -> str:
@@ -195,12 +214,12 @@ def _frames(written: Written) -> Iterator[tuple[str, str]]:
 
 def _document(written: Written) -> Iterator[tuple[str, str]]:
     header = written.header
-    yield "title", _text(header, "DocumentTitle")
+    yield "title", _personal(header, "DocumentTitle")
     yield "kind", _meaning(header, "ConceptNameCodeSequence") if "DocumentTitle" in header else ""
     yield "MIME type", _text(header, "MIMETypeOfEncapsulatedDocument")
     length = written.number("EncapsulatedDocumentLength")
     yield "length", f"{length:,} bytes" if length else ""
-    yield "HL7 instance identifier", VEILED if "HL7InstanceIdentifier" in header else ""
+    yield "HL7 instance identifier", _personal(header, "HL7InstanceIdentifier")
 
 
 def _model(written: Written) -> Iterator[tuple[str, str]]:
@@ -209,7 +228,7 @@ def _model(written: Written) -> Iterator[tuple[str, str]]:
         return
     yield "units", _meaning(header, "MeasurementUnitsCodeSequence")
     yield "usage", _meaning(header, "ModelUsageCodeSequence")
-    yield "description", _text(header, "ContentDescription")
+    yield "description", _personal(header, "ContentDescription")
     yield "colour (CIELab)", _color(header)
     yield "opacity", _text(header, "RecommendedPresentationOpacity")
     yield "modified", _text(header, "ModelModification")
@@ -237,8 +256,6 @@ def _references(written: Written) -> Iterator[tuple[str, str]]:
     for path, _sequence, item in items:
         uid = _text(item, "ReferencedSOPInstanceUID")
         if uid:
-            purpose = _meaning(item, "PurposeOfReferenceCodeSequence")
-            yield (
-                path,
-                ", ".join(part for part in (UID(_text(item, "ReferencedSOPClassUID")).name, uid, purpose) if part),
-            )
+            name = UID(_text(item, "ReferencedSOPClassUID")).name
+            yield path, f"{name}, {uid}" if name else uid
+            yield f"{path}, purpose", _meaning(item, "PurposeOfReferenceCodeSequence")
