@@ -76,4 +76,4 @@ def prepare(
         for instance in instances:
             refuse_over_limit(instance.size_bytes, row.media)
             refuse_findings(instance.path)
-    return Prepared(planned, tuple(instances), (*planned.warnings, *build.warnings))
+    return Prepared(planned, tuple(instances), tuple(dict.fromkeys((*planned.warnings, *build.warnings))))

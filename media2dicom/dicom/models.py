@@ -42,6 +42,8 @@ def build_model(model: Model, build: Build) -> list[Instance]:
 
     Raises OptionRefused, OverUploadLimit, MediaMissing.
     """
+    for warning in model.warnings:
+        build.warn(warning)
     dataset = _started(build, model.mime_type, model.size_bytes, 0)
     source = build.source
     # Frame of Reference (C.7.4.1): the model lies in its source's space; without one, in that of its series or group.

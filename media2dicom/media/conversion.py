@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 from xml.etree.ElementTree import ParseError
 
+import numpy as np
+
 from media2dicom.errors import (
     CacheFailed,
     MediaDamaged,
@@ -33,6 +35,7 @@ from media2dicom.errors import (
 )
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media import media_type_of, threemf
+from media2dicom.media.extent import Extent
 from media2dicom.media.payload import DATASET_BYTES, STL, MediaPlan, Model, Payload
 from media2dicom.model import Options, Units
 from media2dicom.settings import MEGABYTE, Settings
@@ -46,6 +49,7 @@ _METRES: Final = {Units.MM: 1e-3, Units.CM: 1e-2, Units.M: 1.0, Units.UM: 1e-6}
 _MODEL_PART: Final = re.compile(r".*\.model", re.IGNORECASE)
 _NOT_UTF_8: Final = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE)
 _CHUNK_BYTES: Final = 1 << 20
+_LEFT_OUT: Final = "The model holds points or lines besides its faces; these are not stored."
 
 
 def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
@@ -84,9 +88,13 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
     said = _converted(path, name, target, _scale(path, name, options.units))
     if "refused" in said:
         raise MediaDamaged(f"The {name} file {said['refused']}.")
+    if "unsupported" in said:
+        raise MediaUnsupported(said["unsupported"], next_step=said["next_step"])
     size_bytes = target.stat().st_size
     refuse_over_limit(size_bytes, "The model")
-    return Model(target, size_bytes, int(said["triangles"]))
+    extent = Extent(np.array(said["lowest"]), np.array(said["highest"]))
+    warnings = (*extent.warnings(options.units), *([_LEFT_OUT] if said["left_out"] else []))
+    return Model(target, size_bytes, int(said["triangles"]), warnings=warnings)
 
 
 def _too_large(name: str) -> MediaTooLarge:

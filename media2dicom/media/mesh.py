@@ -16,16 +16,15 @@ from numpy.typing import NDArray
 from media2dicom.errors import MediaChanged, MediaDamaged
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media import HEAD_BYTES, is_binary_stl
+from media2dicom.media.extent import Extent
 from media2dicom.media.payload import DATASET_BYTES, STL, MediaPlan, Model, Payload
-from media2dicom.media.records import HEADER_BYTES, RECORD
+from media2dicom.media.records import HEADER_BYTES, RECORD, has_area
 from media2dicom.media.text_stl import convert
-from media2dicom.model import Options, Units
+from media2dicom.model import Options
 from media2dicom.settings import MEGABYTE, Settings
 
 _RECORDS_AT_A_TIME: Final = 160_000  # 8 MB
 _MEASURED_BYTES: Final = 64 * MEGABYTE  # up to here a plan looks at the size of a binary model
-_MM: Final = {Units.MM: 1.0, Units.CM: 10.0, Units.M: 1000.0, Units.UM: 0.001}
-_PLAUSIBLE_MM: Final = (1.0, 2000.0)  # the longest side of what is printed or scanned of a person
 
 
 def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
@@ -36,10 +35,10 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
     size_bytes = path.stat().st_size
     head = _head(path)
     if is_binary_stl(head, size_bytes):
-        triangles = _triangles(head)
+        _triangles(head)
         _check_limit(size_bytes)
         certain = estimate = size_bytes
-        warnings = _size_warnings(path, triangles, options.units) if size_bytes <= _MEASURED_BYTES else ()
+        warnings = _extent(path).warnings(options.units) if size_bytes <= _MEASURED_BYTES else ()
     else:
         _check_text(head, size_bytes)
         certain, warnings = 0, ()
@@ -68,11 +67,18 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
     if is_binary_stl(head, size_bytes):
         triangles = _triangles(head)
         _check_limit(size_bytes)
-        _check_finite(path)
-        return Model(path, size_bytes, triangles)
+        extent = _checked(path)
+        return Model(path, size_bytes, triangles, warnings=extent.warnings(options.units))
     _check_text(head, size_bytes)
     converted, triangles = convert(path, work_folder)
-    return Model(converted, HEADER_BYTES + RECORD.itemsize * triangles, triangles)
+    try:
+        extent = _checked(converted)
+    except MediaDamaged:
+        converted.unlink()
+        raise
+    return Model(
+        converted, HEADER_BYTES + RECORD.itemsize * triangles, triangles, warnings=extent.warnings(options.units)
+    )
 
 
 def triangles(path: Path) -> Iterator[NDArray[np.float32]]:
@@ -119,8 +125,9 @@ def _records(path: Path) -> Iterator[NDArray[Any]]:
             yield np.frombuffer(chunk, RECORD)
 
 
-def _check_finite(path: Path) -> None:
-    before = 0
+def _checked(path: Path) -> Extent:
+    """The model's size. Raises MediaDamaged: a number that is not finite, no triangle that has an area."""
+    before, extent, area = 0, Extent(), False
     for records in _records(path):
         finite = np.isfinite(records["vertices"]).all(axis=(1, 2)) & np.isfinite(records["normal"]).all(axis=1)
         if not finite.all():
@@ -128,19 +135,19 @@ def _check_finite(path: Path) -> None:
                 f"Triangle {before + int(finite.argmin()) + 1:,} of the STL file holds a number that is not finite."
             )
         before += len(records)
+        extent.add(records["vertices"])
+        area = area or has_area(records["vertices"])
+    extent.refuse_point()
+    if not area:
+        raise MediaDamaged("No triangle of the STL file has an area: their vertices are on one line.")
+    return extent
 
 
-def _size_warnings(path: Path, triangles: int, units: Units) -> tuple[str, ...]:
-    lowest, highest = np.full(3, np.inf), np.full(3, -np.inf)
+def _extent(path: Path) -> Extent:
+    extent = Extent()
     for records in _records(path):
-        lowest = np.fmin(lowest, np.fmin.reduce(records["vertices"], axis=(0, 1)))
-        highest = np.fmax(highest, np.fmax.reduce(records["vertices"], axis=(0, 1)))
-    with np.errstate(over="ignore", invalid="ignore"):
-        longest_mm = float((highest - lowest).max()) * _MM[units]
-    least, most = _PLAUSIBLE_MM
-    if least <= longest_mm <= most or not np.isfinite(longest_mm):
-        return ()
-    return (f"The model is {longest_mm:g} mm long if its units are {units}: check the column units.",)
+        extent.add(records["vertices"])
+    return extent
 
 
 def _estimated_text_triangles(path: Path, size_bytes: int) -> int:

@@ -92,6 +92,7 @@ class Model:
     triangles: int  # of an OBJ: faces
     mime_type: str = STL
     materials: tuple[Material, ...] = ()
+    warnings: tuple[str, ...] = ()  # of what is seen only when all of it is read
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 RECORD: Final = np.dtype([("normal", "<f4", (3,)), ("vertices", "<f4", (3, 3)), ("attribute", "<u2")])
 HEADER_BYTES: Final = 84  # 80 free ones and the count of triangles
 _AT_A_TIME: Final = 160_000  # triangles, 8 MB
+_LOOKED_AT: Final = 10_000  # triangles; the first of them mostly tell
 
 
 def normals_of(vertices: NDArray[np.float32]) -> NDArray[Any]:
@@ -19,6 +20,12 @@ def normals_of(vertices: NDArray[np.float32]) -> NDArray[Any]:
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     return np.asarray(np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0))
+
+
+def has_area(vertices: NDArray[np.float32]) -> bool:
+    """Whether any of the triangles (n, 3, 3) is more than a point or a line."""
+    parts = (vertices[start : start + _LOOKED_AT] for start in range(0, len(vertices), _LOOKED_AT))
+    return any(normals_of(part).any() for part in parts)
 
 
 def write_binary_stl(path: Path, corners: NDArray[np.float32], header: bytes) -> None:

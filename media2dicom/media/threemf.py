@@ -17,12 +17,17 @@ from xml.etree.ElementTree import Element, iterparse
 import numpy as np
 from numpy.typing import NDArray
 
+from media2dicom.errors import MediaUnsupported
+
 METRES: Final = {  # ST_Unit
     **{"micron": 1e-6, "millimeter": 1e-3, "centimeter": 1e-2, "meter": 1.0},
     **{"inch": 0.0254, "foot": 0.3048},
 }
 _MOST_TRIANGLES: Final = 80_000_000  # what fits the upload limit as STL
 _DEEPEST: Final = 64
+_EXTENSIONS: Final = "http://schemas.microsoft.com/3dmanufacturing"
+_KNOWN_EXTENSIONS: Final = {f"{_EXTENSIONS}/production/2015/06", f"{_EXTENSIONS}/material/2015/02"}
+_OTHER_SHAPES: Final = {"beamlattice", "booleanshape", "displacementmesh", "volumetricstack"}
 _MODEL_PART: Final = re.compile(r"/?3d/3dmodel\.model", re.IGNORECASE)
 
 _Key = tuple[str, str]  # (part of the archive, object's id in it)
@@ -40,7 +45,8 @@ class _Object:
 def corners_of(path: Path) -> Any:
     """The triangles (n, 3, 3) of all that the build places, in the file's own unit.
 
-    Raises ValueError, KeyError for a broken file, MemoryError for one that unfolds to more than can be sent.
+    Raises ValueError, KeyError for a broken file, MemoryError for one that unfolds to more than can be sent,
+    MediaUnsupported for one that asks for an extension that is not known here.
     """
     with zipfile.ZipFile(path) as archive:
         name = main_part(archive)
@@ -78,9 +84,19 @@ def _read(archive: zipfile.ZipFile, part: str, objects: dict[_Key, _Object]) -> 
     vertices: list[tuple[float, ...]] = []
     faces: list[tuple[int, ...]] = []
     components: list[_Placed] = []
+    prefixes: dict[str, str] = {}
     with archive.open(part) as file:
-        for _, element in iterparse(file, events=("end",)):  # noqa: S314 - looked at before: no entities
-            match element.tag.rpartition("}")[2]:
+        for event, found in iterparse(file, events=("start-ns", "start", "end")):  # noqa: S314 - looked at before
+            if event == "start-ns":
+                prefixes.setdefault(*found)  # those of the root come first
+                continue
+            element: Element = found
+            name = element.tag.rpartition("}")[2]
+            if event == "start":
+                if name == "model" or name in _OTHER_SHAPES:
+                    _refuse_unknown(name, element.get("requiredextensions", ""), prefixes)
+                continue
+            match name:
                 case "vertex":
                     vertices.append(tuple(float(element.attrib[axis]) for axis in "xyz"))
                 case "triangle":
@@ -98,6 +114,15 @@ def _read(archive: zipfile.ZipFile, part: str, objects: dict[_Key, _Object]) -> 
                     continue
             element.clear()
     return build
+
+
+def _refuse_unknown(name: str, required: str, prefixes: dict[str, str]) -> None:
+    """A consumer refuses what it does not know and has to (3MF Core 2.3.1); shapes by other means are never read."""
+    if name in _OTHER_SHAPES or not {prefixes.get(prefix, prefix) for prefix in required.split()} <= _KNOWN_EXTENSIONS:
+        raise MediaUnsupported(
+            "The 3MF file describes its shape by an extension of 3MF that is not known here.",
+            next_step="Export it as a plain mesh (no lattices, boolean, volumetric or displaced shapes), or as STL.",
+        )
 
 
 def _object(vertices: list[Any], faces: list[Any], components: list[_Placed]) -> _Object:

@@ -15,21 +15,27 @@ from typing import Any, Final
 
 import numpy as np
 
-from media2dicom.media import threemf
-from media2dicom.media.records import write_binary_stl
+from media2dicom.errors import MediaUnsupported
+from media2dicom.media import glb, threemf
+from media2dicom.media.records import has_area, write_binary_stl
 
 _HEAD_BYTES: Final = 1 << 16
 _HEADER: Final = b"Binary STL, converted from another format"  # no name from the file: it may be the patient's
 
 
 def main(kind: str, path: str, target: str, scale: str, memory_bytes: str, seconds: str) -> dict[str, Any]:
-    """What becomes of the file: {"triangles": n}, {"refused": why}, {"disk": what is wrong} or {"memory": n}."""
+    """What becomes of the file: {"triangles": n, ...}, or why nothing: {"refused": why}, {"unsupported": message,
+    "next_step": text}, {"disk": what is wrong} or {"memory": n}.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
     try:
+        left_out = kind == "glb" and glb.check(Path(path))
         corners = _corners(kind, Path(path), float(scale))
     except MemoryError:
         return {"memory": 0}
+    except MediaUnsupported as error:  # our own words
+        return {"unsupported": error.message, "next_step": error.next_step}
     except _CutOff:
         return {"refused": "is cut off: it holds fewer faces than it says"}
     except Exception:  # noqa: BLE001 - whatever a broken file makes trimesh raise
@@ -38,13 +44,16 @@ def main(kind: str, path: str, target: str, scale: str, memory_bytes: str, secon
         return {"refused": "holds no face"}
     if not np.isfinite(corners).all():
         return {"refused": "holds a vertex that is not finite"}
+    if not has_area(corners):
+        return {"refused": "holds no face with an area: its vertices are in one place or on one line"}
     try:
         write_binary_stl(Path(target), corners, _HEADER)
     except OSError as error:
         return {"disk": error.strerror}
     except MemoryError:
         return {"memory": len(corners)}
-    return {"triangles": len(corners)}
+    lowest, highest = corners.min(axis=(0, 1)).tolist(), corners.max(axis=(0, 1)).tolist()
+    return {"triangles": len(corners), "lowest": lowest, "highest": highest, "left_out": left_out}
 
 
 def _corners(kind: str, path: Path, scale: float) -> Any:

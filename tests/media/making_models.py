@@ -40,10 +40,10 @@ def obj_with_mtl(folder: Path, name: str = "model") -> Path:
     return path
 
 
-def exported(folder: Path, suffix: str, **how: object) -> Path:
-    """The sphere as trimesh writes it: ply, off, 3mf, glb, obj."""
+def exported(folder: Path, suffix: str, *, factor: float = 1, **how: object) -> Path:
+    """The sphere, that many times as large, as trimesh writes it: ply, off, 3mf, glb, obj."""
     path = folder / f"model.{suffix}"
-    data = sphere_mesh().export(file_type=suffix, **how)
+    data = sphere_mesh().apply_scale(factor).export(file_type=suffix, **how)
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
     return path
 

@@ -7,12 +7,13 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from media2dicom.errors import MediaDamaged, MediaTooLarge, OptionRefused, RowRefused
+from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported, OptionRefused, RowRefused
 from media2dicom.media import conversion, open_media, plan_media
 from media2dicom.media.payload import Model
 from media2dicom.media.records import RECORD
@@ -72,6 +73,32 @@ def test_unit_and_parts_of_a_3mf_are_brought_to_the_rows_units_and_all_placed(tm
     np.testing.assert_allclose(found[0] / 2.54, [[5, 0, 0], [5, -1, 0], [6, 0, 0]], atol=1e-6)
 
 
+EXTENSIONS = "http://schemas.microsoft.com/3dmanufacturing"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("<model", f'<model requiredextensions="p b" xmlns:p="{EXTENSIONS}/production/2015/06" xmlns:b="urn:other"'),
+        ("<model", '<model requiredextensions="undeclared"'),
+        ("</triangles>", f'</triangles><b:beamlattice xmlns:b="{EXTENSIONS}/beamlattice/2017/02"/>'),
+        ("<components>", "<booleanshape/><components>"),
+    ],
+)
+def test_3mf_that_needs_an_extension_that_is_not_known_is_refused(tmp_path: Path, change: tuple[str, str]) -> None:
+    path = tmp_path / "extended.3mf"
+    path.write_bytes(archive(tmp_path, nested(1).replace(*change)))
+    with pytest.raises(MediaUnsupported, match="extension of 3MF"):
+        converted(path)
+
+
+def test_3mf_that_needs_materials_or_production_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "extended.3mf"
+    known = f'xmlns:p="{EXTENSIONS}/production/2015/06" xmlns:m="{EXTENSIONS}/material/2015/02"'
+    path.write_bytes(archive(tmp_path, nested(1).replace("<model", f'<model requiredextensions="p m" {known}')))
+    assert len(converted(path)) == 10
+
+
 def test_mirrored_part_of_a_3mf_is_not_turned_inside_out(tmp_path: Path) -> None:
     path = tmp_path / "mirrored.3mf"
     mirror = '<item objectid="2" transform="-1 0 0 0 1 0 0 0 1 0 0 0"/>'
@@ -91,6 +118,74 @@ def test_mesh_placed_several_times_in_a_glb_is_there_several_times(tmp_path: Pat
     header |= {"scene": 0, "scenes": [{"nodes": [0]}]}
     path.write_bytes(glb(header, data[28 + length :]))
     assert len(converted(path)) == 3 * len(sphere(256))
+
+
+# --- GLB that asks for more than is read ---------------------------------------------------------------------------
+
+
+def changed(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """The GLB with another header."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[12:16], "little")
+    header = json.loads(data[20 : 20 + length])
+    change(header)
+    path.write_bytes(glb(header, data[28 + length :]))
+    return path
+
+
+def primitive(header: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = header["meshes"][0]["primitives"][0]
+    return found
+
+
+def positions(header: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = header["accessors"][primitive(header)["attributes"]["POSITION"]]
+    return found
+
+
+INSTANCES = {"EXT_mesh_gpu_instancing": {"attributes": {}}}
+NOT_READ: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "compressed": (lambda header: header.update(extensionsRequired=["KHR_draco_mesh_compression"]), "extension"),
+    "quantized": (lambda header: positions(header).update(componentType=5122, normalized=True), "quantized"),
+    "sparse": (lambda header: positions(header).update(sparse={"count": 1}), "sparse"),
+    "without numbers": (lambda header: positions(header).pop("bufferView"), "sparse"),
+    "instances": (lambda header: header["nodes"][-1].update(extensions=INSTANCES), "many times"),
+    "skin": (lambda header: header["nodes"][-1].update(skin=0), "skeleton"),
+    "morph of a node": (lambda header: header["nodes"][-1].update(weights=[0, 0.5]), "morph"),
+    "morph of a mesh": (lambda header: header["meshes"][0].update(weights=[1]), "morph"),
+    "fans": (lambda header: primitive(header).update(mode=6), "fans"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_READ)
+def test_glb_whose_geometry_would_come_out_wrong_is_refused(tmp_path: Path, name: str) -> None:
+    change, reason = NOT_READ[name]
+    with pytest.raises(MediaUnsupported, match=reason) as refusal:
+        converted(changed(exported(tmp_path, "glb"), change))
+    assert "plain meshes" in refusal.value.next_step
+
+
+def test_points_of_a_glb_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    def add_points(header: dict[str, Any]) -> None:
+        header["meshes"][0]["primitives"].append({"attributes": primitive(header)["attributes"], "mode": 0})
+
+    path = changed(exported(tmp_path, "glb"), add_points)
+    model = open_media(path, AS_STL, Settings(), tmp_path)
+    assert isinstance(model, Model)
+    assert model.triangles == len(sphere(256))
+    assert "points or lines" in model.warnings[-1]
+
+
+@pytest.mark.parametrize("suffix", ["ply", "off", "3mf", "glb", "obj"])
+def test_size_that_does_not_fit_the_units_is_warned_of_in_each_format(tmp_path: Path, suffix: str) -> None:
+    def said(units: Units) -> tuple[str, ...]:
+        path = exported(tmp_path, suffix, factor=1000 if units is Units.M else 1)
+        model = open_media(path, Options(convert_to_stl=True, units=units), Settings(), tmp_path)
+        assert isinstance(model, Model)
+        return model.warnings
+
+    assert [("check the column units" in text) for text in said(Units.M)] == [True]
+    assert said(Units.MM) == () or suffix == "glb"  # which is in metres: the sphere is 50 m
 
 
 # --- broken and hostile files -----------------------------------------------------------------------------------
@@ -189,7 +284,7 @@ REFUSED_IN_THE_PROCESS: dict[str, tuple[str, Callable[[Path], bytes], type[RowRe
         "glb",
         lambda _: glb(one_mesh(count=10**12)),
         RowRefused,
-        "cannot be read|memory",
+        "plain numbers|memory",
     ),
     "3MF whose parts unfold to millions": ("3mf", lambda _: archive(_, nested(9)), MediaTooLarge, "memory or time"),
     "PLY that promises more than it holds": (
@@ -205,6 +300,12 @@ REFUSED_IN_THE_PROCESS: dict[str, tuple[str, Callable[[Path], bytes], type[RowRe
         lambda _: PLY.format(3, 0, 2).replace("face 1", "face 0").rsplit("3 0", 1)[0].encode(),
         MediaDamaged,
         "no face|cannot be read",
+    ),
+    "model whose vertices are in one place": (
+        "off",
+        lambda _: b"OFF\n3 1 0\n1 2 3\n1 2 3\n1 2 3\n3 0 1 2\n",
+        MediaDamaged,
+        "no face with an area",
     ),
     "OFF that is cut off": ("off", lambda _: exported(_, "off").read_bytes()[:-300], MediaDamaged, "cut off"),
 }

@@ -100,6 +100,7 @@ def test_text_file_of_many_chunks_is_converted_in_little_memory(
     vertices = sphere(40_000)
     path = written(tmp_path, text_stl(vertices))
     monkeypatch.setattr("media2dicom.media.text_stl._CHUNK_BYTES", 100_003)
+    monkeypatch.setattr("media2dicom.media.mesh._RECORDS_AT_A_TIME", 1_000)
     tracemalloc.start()
     try:
         model = opened(path, tmp_path)
@@ -135,6 +136,9 @@ TRIANGLE = text_stl(sphere()[:2])
         (text_stl(sphere()[:1], form="{:.3f}").replace(".", ","), "no facet"),
         (text_stl(np.full((1, 3, 3), np.inf, np.float32)), "not finite"),
         (TRIANGLE.replace("0 0 1", "0 0", 1), "Facet 1 "),
+        (binary_stl(np.ones((9, 3, 3), np.float32)), "one place"),
+        (text_stl(np.ones((9, 3, 3), np.float32)), "one place"),
+        (binary_stl(np.arange(9, dtype=np.float32).reshape(1, 3, 3)), "on one line"),
         (b"", "empty"),
         (b"solid", "endsolid|no triangle"),
     ],
@@ -159,6 +163,14 @@ def test_size_that_does_not_fit_the_units_is_warned_of(tmp_path: Path) -> None:
     assert plan_media(path, Options(), Settings()).warnings == ()
     assert "units" in plan_media(path, Options(units=Units.M), Settings()).warnings[0]
     assert "units" in plan_media(path, Options(units=Units.UM), Settings()).warnings[0]
+
+
+def test_size_of_a_text_file_is_warned_of_when_it_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, text_stl(sphere()))
+    assert opened(path, tmp_path).warnings == ()
+    model = open_media(path, Options(units=Units.M), Settings(), tmp_path)
+    assert isinstance(model, Model)
+    assert "check the column units" in model.warnings[0]
 
 
 def test_text_plan_is_close_to_what_becomes_of_it(tmp_path: Path) -> None:
