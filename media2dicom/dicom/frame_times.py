@@ -31,6 +31,19 @@ def add_instant(dataset: Dataset, time_ms: float) -> None:
         dataset.ContentDate, dataset.ContentTime = f"{instant:%Y%m%d}", f"{instant:%H%M%S.%f}"
 
 
+def evenly_spaced(times_ms: tuple[float, ...]) -> bool:
+    """Whether one Frame Time will do. Of two frames or more."""
+    steps = [later - earlier for earlier, later in pairwise(times_ms)]
+    return max(steps) - min(steps) <= 0.0015  # times are rounded to microseconds
+
+
+def frame_time_vector(times_ms: tuple[float, ...]) -> list[str] | None:
+    """The intervals as values of a DS, None where they are too many for it."""
+    steps = (later - earlier for earlier, later in pairwise(times_ms))
+    vector = ["0", *(decimal_string(step, 3) for step in steps)]
+    return vector if len("\\".join(vector)) <= _MAX_16_BIT_LENGTH else None
+
+
 def cine_timing(times_ms: tuple[float, ...]) -> Dataset:
     """Frame Time when the frames are evenly spaced, else Frame Time Vector (PS3.3 C.7.6.5.1.1), in ms.
 
@@ -40,15 +53,14 @@ def cine_timing(times_ms: tuple[float, ...]) -> Dataset:
     timing = Dataset()
     first, last = (decimal_string(time_ms / 1000, 6) for time_ms in (times_ms[0], times_ms[-1]))
     timing.DerivationDescription = f"Video frames from {first} s to {last} s of the clip"
-    steps = [later - earlier for earlier, later in pairwise(times_ms)]
-    if max(steps) - min(steps) <= 0.0015:  # times are rounded to microseconds
-        timing.FrameTime = decimal_string((times_ms[-1] - times_ms[0]) / len(steps), 6)
+    if evenly_spaced(times_ms):
+        timing.FrameTime = decimal_string((times_ms[-1] - times_ms[0]) / (len(times_ms) - 1), 6)
         timing.FrameIncrementPointer = Tag("FrameTime")
         return timing
-    vector = ["0", *(decimal_string(step, 3) for step in steps)]
-    if len("\\".join(vector)) > _MAX_16_BIT_LENGTH:
+    vector = frame_time_vector(times_ms)
+    if vector is None:
         raise OptionRefused(
-            f"The clip's {len(vector)} unevenly spaced frames are more than one cine instance can give the times of.",
+            f"The clip's {len(times_ms)} unevenly spaced frames are more than one cine instance can give the times of.",
             next_step="Choose video_mode frames, a longer frame_interval_s or fewer max_frames.",
         )
     timing.FrameTimeVector = vector

@@ -15,9 +15,10 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from media2dicom.dicom.frame_times import evenly_spaced, frame_time_vector
 from media2dicom.errors import MediaDamaged, MediaUnsupported, OptionRefused
 from media2dicom.media.containers import CONTAINERS, Container, container_of
-from media2dicom.media.ffmpeg import running_ffmpeg
+from media2dicom.media.ffmpeg import EXACT, running_ffmpeg
 from media2dicom.media.kept_stream import ANOTHER_WAY, H264_LEVELS, KEPT_CODECS, H264Level, transfer_syntaxes
 from media2dicom.media.listing import METHODS, Listing, list_packets, list_video, usual_matrix
 from media2dicom.media.parameter_sets import read_parameters
@@ -31,7 +32,6 @@ _CLEAN: Final = ("-map", "0:V:0", "-map_metadata", "-1", "-map_chapters", "-1", 
 _OUTPUT: Final = ("-flags:v", "+bitexact", "-movflags", "+faststart", "-f", "mp4")
 _FIRST_BYTES: Final = 1 << 20  # of the stream, with its parameters
 _NO_SOUND: Final = "The video's sound is left out."
-_LONGEST_VECTOR: Final = 65_000  # DS has a 16-bit length in Explicit VR (PS3.5 7.1.2)
 _FASTEST: Final = 60  # frames a second, of a clip that is coded anew at a constant rate
 _QUALITY: Final = ("-preset", "medium", "-crf", "18")  # as good as can be told by eye
 _THREADS: Final = "4"  # fixed: what comes out depends on it
@@ -112,7 +112,7 @@ def _way(path: Path, options: Options, limits: Settings) -> _Way:
     times_ms = _times_ms(listing)
     try:
         syntaxes = _own_syntaxes(path, listing, times_ms, limits)
-        way = _Way(listing, times_ms, syntaxes, rows=listing.rows, columns=listing.columns)
+        way = _Way(listing, times_ms, syntaxes, None, None, listing.rows, listing.columns, listing.warnings())
     except OptionRefused as refusal:
         if options.video_mode is VideoMode.NATIVE:
             raise
@@ -131,9 +131,7 @@ def _way(path: Path, options: Options, limits: Settings) -> _Way:
 def _own_syntaxes(path: Path, listing: Listing, times_ms: tuple[float, ...], limits: Settings) -> tuple[str, ...]:
     """What the clip's own stream conforms to. Raises OptionRefused with the reason when it may not be kept."""
     reason = None
-    if len(times_ms) == 1:
-        reason = "it is a single frame"
-    elif _uneven_characters(times_ms) > _LONGEST_VECTOR:
+    if not evenly_spaced(times_ms) and frame_time_vector(times_ms) is None:
         reason = "its unevenly spaced frames are more than DICOM can give the times of"
     elif listing.codec not in KEPT_CODECS:
         reason = f"it is coded as {listing.codec}"
@@ -173,9 +171,9 @@ def _anew(listing: Listing, times_ms: tuple[float, ...], reason: str) -> _Way:
     Frames at a constant rate keep their number and times; else the frame on display is taken at the rate that is
     usual in the clip.
     """
-    steps = [later - earlier for earlier, later in pairwise(times_ms)] or [1000.0]
+    steps = [later - earlier for earlier, later in pairwise(times_ms)]
     rate = min(Fraction(1000 / median(steps)).limit_denominator(1001), Fraction(_FASTEST))
-    keeps_frames = _is_even(steps) and _rate(times_ms) <= _FASTEST
+    keeps_frames = evenly_spaced(times_ms) and _rate(times_ms) <= _FASTEST
     wide = listing.columns * listing.sample_aspect_ratio
     rows, columns = (round(wide), listing.rows) if listing.quarter_turn else (listing.rows, round(wide))
     shrunk, factor = (_even(rows), _even(columns)), Fraction(1)
@@ -191,7 +189,7 @@ def _anew(listing: Listing, times_ms: tuple[float, ...], reason: str) -> _Way:
         level,
         None if keeps_frames else rate,
         *shrunk,
-        (f"{reason} It is coded anew as H.264{smaller}.",),
+        (f"{reason} It is coded anew as H.264{smaller}.", *listing.warnings(squared=True)),
     )
 
 
@@ -206,7 +204,7 @@ def _coding(way: _Way, level: H264Level) -> list[str]:
     )
     matrix, assumed = usual_matrix(way.rows), way.listing.unspecified_matrix
     colors = f"out_range=tv:out_color_matrix={matrix}" + (f":in_color_matrix={assumed}" if assumed else "")
-    picture = f"scale={way.columns}:{way.rows}:flags=bicubic+accurate_rnd+full_chroma_int:{colors}"
+    picture = f"scale={way.columns}:{way.rows}:{EXACT}:{colors}"
     coder = ["-c:v", "libx264", "-profile:v", "high", "-level:v", f"{level.level / 10:g}", "-threads", _THREADS]
     bounds = ["-maxrate", "62500k", "-bufsize", "78125k"]  # of both levels (ISO/IEC 14496-10 Tables A-1, A-2)
     texts = ["-bsf:v", PICTURES_ALONE["h264"], "-colorspace", "bt709" if matrix == "bt709" else "smpte170m"]
@@ -239,22 +237,13 @@ def _decoded_frames(path: Path, limits: Settings) -> int:
 
 
 def _times_ms(listing: Listing) -> tuple[float, ...]:
+    """Of each frame on display. Raises OptionRefused where there is one only: it has no interval (C.7.6.5)."""
     timeline = listing.timeline
+    if len(timeline.ticks) == 1:
+        raise OptionRefused("The video is a single frame, which is no clip.", next_step="Choose video_mode frames.")
     return timeline.evened_ms(tuple(timeline.time_ms(tick) for tick in timeline.ticks))
-
-
-def _is_even(steps: Sequence[float]) -> bool:
-    return not steps or max(steps) - min(steps) <= 0.0015  # times are rounded to microseconds
-
-
-def _uneven_characters(times_ms: tuple[float, ...]) -> int:
-    """The length of the Frame Time Vector, 0 where a Frame Time will do."""
-    steps = [later - earlier for earlier, later in pairwise(times_ms)]
-    return 0 if _is_even(steps) else sum(len(f"{step:.3f}") + 1 for step in steps)
 
 
 def _rate(times_ms: tuple[float, ...]) -> Fraction:
     """Frames a second, on average."""
-    if len(times_ms) < 2:
-        return Fraction(1)
     return Fraction((len(times_ms) - 1) * 1000 / (times_ms[-1] - times_ms[0])).limit_denominator(1001)

@@ -44,6 +44,7 @@ _KEY: Final = 0x1  # a frame that needs no other; flags are told only where they
 _LARGEST_GAP_S: Final = 10  # of a running clock; what is longer is another recording
 _REORDERING: Final = ("h264", "hevc")
 _MATRICES: Final = ("bt709", "bt470bg", "smpte170m", "bt2020", "smpte240m", "fcc", "ycgco", "gbr", "ictcp")
+_HIGH_DYNAMIC_RANGE: Final = ("smpte2084", "arib-std-b67")  # perceptual quantizer, hybrid log-gamma
 _ROTATION: Final = re.compile(r"rotation of (-?[\d.]+) degrees")
 
 
@@ -81,6 +82,15 @@ class Listing:
         """The colour matrix to assume, where the stream does not say."""
         specified = any(matrix in self.stream_line for matrix in _MATRICES)
         return None if specified else usual_matrix(self.rows)
+
+    def warnings(self, *, squared: bool = False) -> tuple[str, ...]:
+        """What is to be told of the stream; `squared`: its pixels are made square."""
+        oblong = self.sample_aspect_ratio != 1 and not squared
+        high_dynamic_range = any(transfer in self.stream_line for transfer in _HIGH_DYNAMIC_RANGE)
+        return (
+            *(["The video's pixels are not square."] if oblong else []),
+            *(["The video has a high dynamic range: its colours look flat."] if high_dynamic_range else []),
+        )
 
     @property
     def ratio(self) -> float:

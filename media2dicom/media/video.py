@@ -24,7 +24,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported, OptionRefused
 from media2dicom.media import clip as whole_clip
 from media2dicom.media.containers import Container, container_of
-from media2dicom.media.ffmpeg import running_ffmpeg
+from media2dicom.media.ffmpeg import EXACT, running_ffmpeg
 from media2dicom.media.listing import METHODS, list_video
 from media2dicom.media.payload import DATASET_BYTES, LossyHistory, MediaPlan, Payload, Picture, Pictures
 from media2dicom.media.sampling import DEFAULT_FRAME_INTERVAL_S, Timeline, sampled_ticks
@@ -32,9 +32,6 @@ from media2dicom.model import Options, VideoMode
 from media2dicom.settings import Settings
 
 JPEG_RATIO: Final = 8.0  # what JPEG at the project's quality makes of video frames, about
-_HIGH_DYNAMIC_RANGE: Final = ("smpte2084", "arib-std-b67")
-# Without these flags the colours are 1 to 3 levels too dark (measured), and chroma is not interpolated.
-_EXACT: Final = "flags=bicubic+accurate_rnd+full_chroma_int"
 _SHOWN: Final = re.compile(r"\bpts: *(-?\d+) .*\bsar:(\d+)/(\d+) s:(\d+)x(\d+)\b")
 _WHOLE: Final = (VideoMode.NATIVE, VideoMode.TRANSCODE)
 
@@ -105,12 +102,7 @@ def _clip(path: Path, options: Options, limits: Settings) -> _Clip:
     method = METHODS[listing.codec]
     warnings = [
         *(["max_frames leaves out frames at the end of the clip."] if capped else []),
-        *([] if listing.sample_aspect_ratio == 1 else ["The video's pixels are not square."]),
-        *(
-            ["The video has a high dynamic range: its colours look flat."]
-            if any(transfer in listing.stream_line for transfer in _HIGH_DYNAMIC_RANGE)
-            else []
-        ),
+        *listing.warnings(),
     ]
     return _Clip(
         container=listing.container,
@@ -169,7 +161,7 @@ def _decoded(path: Path, clip: _Clip, max_pixels: int) -> Iterator[Iterator[Pict
             shown.put(_Shown(tick, rows, columns, (wide, high)))
 
     matrix = f":in_color_matrix={clip.unspecified_matrix}" if clip.unspecified_matrix else ""
-    script = f"select='{_one_of(clip.chosen)}',showinfo=checksum=0,scale={_EXACT}{matrix},format=rgb24"
+    script = f"select='{_one_of(clip.chosen)}',showinfo=checksum=0,scale={EXACT}{matrix},format=rgb24"
     output = ["-map", "0:V:0", "-copyts", "-fps_mode", "passthrough", "-frames:v", str(len(clip.chosen))]
     output += ["-enc_time_base", "demux"]  # in ticks of the nominal rate, frames close together would collide
     with running_ffmpeg(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from media2dicom.dicom.frame_times import cine_timing, frame_time_vector
 from media2dicom.dicom.transcoding import transcode
 from media2dicom.errors import NoPresentationContext, OptionRefused, OverUploadLimit
 from media2dicom.media.payload import Clip, LossyHistory
@@ -92,6 +94,20 @@ def test_uneven_times_become_a_vector_and_both_lossy_steps_are_told(tmp_path: Pa
     assert written.LossyImageCompressionMethod == ["ISO_23008_2", "ISO_14496_10"]
     assert [float(ratio) for ratio in written.LossyImageCompressionRatio] == [120, 90.5]
     assert "VP9 with ratio 300" in written.DerivationDescription
+
+
+def test_times_of_a_clip_are_kept_up_to_the_longest_value_of_a_vector() -> None:
+    steps = [10.125, 20.25] * 5_050
+    while len("\\".join(["0", *map(str, steps)])) > 65_534:
+        steps.pop()
+    times_ms = (0.0, *accumulate(steps))
+    vector = frame_time_vector(times_ms)
+    assert vector is not None
+    assert 65_520 < len("\\".join(vector)) <= 65_534
+    assert len(cine_timing(times_ms).FrameTimeVector) == len(times_ms)
+    assert frame_time_vector((*times_ms, times_ms[-1] + 30.125, times_ms[-1] + 40.125)) is None
+    with pytest.raises(OptionRefused, match="unevenly spaced"):
+        cine_timing((*times_ms, times_ms[-1] + 30.125, times_ms[-1] + 40.125))
 
 
 def test_stream_over_the_upload_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:

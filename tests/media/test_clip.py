@@ -227,7 +227,6 @@ ENCODED: dict[str, tuple[str, tuple[str, ...], str]] = {
     "full range": ("a.mp4", ("-c:v", "libx264", "-pix_fmt", "yuvj420p"), "full range"),
     "oblong pixels": ("a.mp4", (*HIGH, "-vf", "setsar=16/15"), "not square"),
     "VP9": ("a.webm", ("-c:v", "libvpx-vp9", "-cpu-used", "8", "-b:v", "1M"), "coded as vp9"),
-    "one frame": ("a.mp4", (*HIGH, "-frames:v", "1"), "single frame"),
     "MPEG-2 of another profile": ("a.mpg", ("-c:v", "mpeg2video", "-pix_fmt", "yuv422p"), "4:2:2"),
 }
 
@@ -329,6 +328,33 @@ def test_colours_stay_when_a_clip_is_coded_anew(
     assert before is not None
     assert after is not None
     assert abs(before[100, 100].astype(int) - after[100, 100]).max() <= 3
+
+
+@pytest.mark.parametrize("codec", [HIGH, MPEG2])
+@pytest.mark.parametrize("options", [NATIVE, TRANSCODE])
+def test_single_frame_is_no_clip(tmp_path: Path, options: Options, codec: tuple[str, ...]) -> None:
+    path = numbered_video(tmp_path / "a.mkv", *codec, count=1)
+    for look in (plan_media, lambda *about: open_media(*about, tmp_path)):
+        with pytest.raises(OptionRefused, match="single frame") as refusal:
+            look(path, options, SETTINGS)
+        assert refusal.value.next_step == "Choose video_mode frames."
+
+
+def test_high_dynamic_range_is_told_whichever_way_the_clip_goes(tmp_path: Path) -> None:
+    told = ("-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc")
+    kept, other = (
+        numbered_video(tmp_path / name, *HIGH, *told, *more, count=2)
+        for name, more in (("a.mp4", ()), ("b.mp4", ("-pix_fmt", "yuv420p10le")))
+    )
+    for path, mode in ((kept, "native"), (other, "transcode"), (other, "cine"), (other, "frames")):
+        warnings = plan_media(path, Options(video_mode=VideoMode(mode)), SETTINGS).warnings
+        assert "The video has a high dynamic range: its colours look flat." in warnings
+
+
+def test_oblong_pixels_are_told_where_they_stay(tmp_path: Path) -> None:
+    path = numbered_video(tmp_path / "a.mpg", *MPEG2, "-s", "720x576", "-aspect", "4:3", count=2)
+    assert "The video's pixels are not square." in plan_media(path, NATIVE, SETTINGS).warnings
+    assert opened(path).pixel_aspect_ratio == (15, 16)
 
 
 @pytest.mark.parametrize("asked", [{"start_s": 0.5}, {"end_s": 1.0}, {"frame_interval_s": 1.0}, {"max_frames": 3}])
