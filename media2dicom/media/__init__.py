@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from media2dicom.media.payload import MediaPlan, Payload
     from media2dicom.settings import Settings
 
-HEAD_BYTES: Final = 4096  # what a type is recognised by; long enough for the name of a text STL
-
 
 class Reader(Protocol):
     """What each reader module offers."""
@@ -182,7 +180,7 @@ def _head(path: Path) -> tuple[bytes, int]:
         if not path.is_file():
             raise MediaMissing("There is no such file.")
         with path.open("rb") as file:
-            head, size_bytes = file.read(HEAD_BYTES), path.stat().st_size
+            head, size_bytes = file.read(signatures.HEAD_BYTES), path.stat().st_size
     except OSError as error:
         raise MediaMissing(f"The file cannot be read: {error.strerror}.") from None
     if not head:

@@ -14,9 +14,8 @@ from media2dicom.errors import MediaUnsupported
 from media2dicom.media.avi import check_whole_avi
 from media2dicom.media.matroska import check_whole_matroska
 from media2dicom.media.mp4 import video_sample_counts
+from media2dicom.media.signatures import HEAD_BYTES
 from media2dicom.media.transport_stream import is_transport_stream, write_packets
-
-HEAD_BYTES: Final = 4096  # what a container is recognised by
 
 # The brands of still pictures in the same boxes: HEIF, AVIF, Canon raw, JPEG 2000.
 _STILL_BRANDS: Final = frozenset(

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from media2dicom.errors import MediaChanged, MediaDamaged
 from media2dicom.limits import refuse_over_limit
-from media2dicom.media import HEAD_BYTES, is_binary_stl
+from media2dicom.media import is_binary_stl
 from media2dicom.media.extent import Extent
 from media2dicom.media.payload import DATASET_BYTES, STL, MediaPlan, Model, Payload
 from media2dicom.media.records import HEADER_BYTES, RECORD, has_area
+from media2dicom.media.signatures import HEAD_BYTES
 from media2dicom.media.text_stl import convert
 from media2dicom.model import Options
 from media2dicom.settings import MEGABYTE, Settings

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Final
+
+HEAD_BYTES: Final = 4096  # what a type is recognised by; long enough for the name of a text STL
 
 
 def is_obj(head: bytes, size_bytes: int) -> bool:
