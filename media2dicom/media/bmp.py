@@ -7,7 +7,7 @@ from typing import Final
 
 from PIL import BmpImagePlugin
 
-from media2dicom.media.image import ImageFormat, Look
+from media2dicom.media.image import MAX_METADATA_BYTES, ImageFormat, Look
 from media2dicom.media.payload import Picture
 from media2dicom.media.pillow import loaded, opened
 from media2dicom.media.pixels import picture_of
@@ -36,7 +36,7 @@ def _profile(path: Path) -> bytes | None:
             return None
         offset, size = (int.from_bytes(header[at : at + 4], "little") for at in (112, 116))
         file.seek(_DIB_AT + offset)
-        return file.read(min(size, path.stat().st_size))
+        return file.read(size) if size <= MAX_METADATA_BYTES else None
 
 
 _FORMAT = ImageFormat(look, read)

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import GifImagePlugin
 from PIL.Image import Image
 
-from media2dicom.media.image import ImageFormat, Look
+from media2dicom.media.image import ImageFormat, Look, refuse_unseen
 from media2dicom.media.payload import Picture
 from media2dicom.media.pillow import loaded, opened
 from media2dicom.media.pixels import picture_of
@@ -15,6 +15,7 @@ from media2dicom.model import Options
 
 
 def look(path: Path) -> Look:
+    refuse_unseen(path, "GIF")
     with opened(GifImagePlugin.GifImageFile, path, "GIF") as image:
         warnings = ("The GIF is animated: only its first picture is filed.",) if _is_animated(image) else ()
         return Look(image.height, image.width, 1 if image.mode == "L" else 3, warnings=warnings)

@@ -15,7 +15,7 @@ import numpy as np
 import pillow_heif  # type: ignore[import-untyped, unused-ignore]
 
 from media2dicom.errors import MediaDamaged
-from media2dicom.media.image import ImageFormat, Look
+from media2dicom.media.image import ImageFormat, Look, refuse_unseen
 from media2dicom.media.payload import LossyHistory, Picture
 from media2dicom.media.pixels import on_white, picture_of, scaled_to_8_bits
 from media2dicom.model import Options
@@ -25,6 +25,7 @@ _FAULTS = (ValueError, EOFError, SyntaxError, RuntimeError, OSError, MemoryError
 
 
 def look(path: Path) -> Look:
+    refuse_unseen(path, "HEIC")
     file = _opened(path)
     image = file[file.primary_index]
     columns, rows = image.size  # upright

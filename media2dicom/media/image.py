@@ -2,6 +2,7 @@
 
 Rules of all formats:
 - pixel limits are checked from the header, before anything is decoded;
+- a file far larger than its pixels is refused before it is read whole, and a header is read to a limit;
 - transparency is laid over WHITE;
 - grey of more than 8 bits keeps its bits; colour of more than 8 bits is rounded to 8; CMYK becomes sRGB;
 - an ICC profile is carried on only where it is whole and fits the final pixels;
@@ -23,13 +24,18 @@ from typing import Final
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from media2dicom.errors import MediaTooLarge
-from media2dicom.limits import refuse_over_limit
+from media2dicom.limits import megabytes, refuse_over_limit
 from media2dicom.media.exif import UPRIGHT
 from media2dicom.media.payload import DATASET_BYTES, MAX_SIDE, MediaPlan, Payload, Picture, Pictures
 from media2dicom.model import Options
 from media2dicom.settings import Settings
 
 LOSSLESS_RATIO: Final = 2.0  # what JPEG lossless makes of photographs, about
+MAX_METADATA_BYTES: Final = 16_000_000  # of one block of it: larger profiles and EXIF blocks are passed over
+_MAX_UNSEEN_BYTES: Final = 256_000_000
+# 16-bit RGBA has 2.7 times the bytes of the final picture, and a coding may swell it; phones append short videos.
+_MAX_RATIO: Final = 4
+_MAX_BESIDE_BYTES: Final = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,25 @@ class ImageFormat:
                 f"The image has {look.columns:,} x {look.rows:,} pixels; DICOM allows {MAX_SIDE:,} a side.",
                 next_step="Export it in a smaller size.",
             )
+        size_bytes = path.stat().st_size
+        raw_bytes = look.rows * look.columns * look.samples_per_pixel * look.bytes_per_sample
+        if size_bytes > _MAX_RATIO * raw_bytes + _MAX_BESIDE_BYTES:
+            raise MediaTooLarge(
+                f"The image file has {megabytes(size_bytes)}, far more than its {look.columns:,} x {look.rows:,} "
+                "pixels can fill.",
+                next_step="Export the picture alone, to a file of its own.",
+            )
         return look
+
+
+def refuse_unseen(path: Path, name: str) -> None:
+    """For formats whose header is read by a library, with as much of the file as that likes. Raises MediaTooLarge."""
+    size_bytes = path.stat().st_size
+    if size_bytes > _MAX_UNSEEN_BYTES:
+        raise MediaTooLarge(
+            f"The {name} file has {megabytes(size_bytes)}; the limit for this format is {megabytes(_MAX_UNSEEN_BYTES)}.",
+            next_step="Export the picture alone, to a file of its own.",
+        )
 
 
 def keeps_bitstream(orientation: int, options: Options) -> bool:

@@ -28,6 +28,7 @@ from media2dicom.model import Options
 
 METHOD: Final = "ISO_10918_1"  # PS3.3 C.7.6.1.1.5.1
 _HEADER_BYTES: Final = 262_144  # enough for most JPEG headers
+_MAX_HEADER_BYTES: Final = 33_554_432  # an ICC profile has 16,707,345 at most
 _HUFFMAN_8_BIT: Final = (Process.BASELINE, Process.EXTENDED, Process.PROGRESSIVE)
 _ARITHMETIC: Final = (Process.EXTENDED_ARITHMETIC, Process.PROGRESSIVE_ARITHMETIC)
 
@@ -35,9 +36,9 @@ _ARITHMETIC: Final = (Process.EXTENDED_ARITHMETIC, Process.PROGRESSIVE_ARITHMETI
 def look(path: Path) -> Look:
     with path.open("rb") as file:
         head = file.read(_HEADER_BYTES)
-        header = read_jpeg_header(head) or read_jpeg_header(head + file.read())
+        header = read_jpeg_header(head) or read_jpeg_header(head + file.read(_MAX_HEADER_BYTES))
     if header is None:
-        raise MediaDamaged("The JPEG file ends before its pixels.")
+        raise MediaDamaged("The JPEG file ends before its pixels, or has too much before them.")
     grey = header.samples_per_pixel == 1
     return Look(
         rows=header.rows,

@@ -14,14 +14,13 @@ from PIL import PngImagePlugin
 
 from media2dicom.errors import MediaDamaged
 from media2dicom.media.exif import UPRIGHT, exif_orientation, upright
-from media2dicom.media.image import ImageFormat, Look
+from media2dicom.media.image import MAX_METADATA_BYTES, ImageFormat, Look
 from media2dicom.media.payload import Picture
 from media2dicom.media.pillow import loaded, opened
 from media2dicom.media.pixels import on_white, picture_of, scaled_to_8_bits
 from media2dicom.model import Options
 
 _SIGNATURE_LENGTH: Final = 8
-_MAX_PROFILE_BYTES: Final = 16_000_000  # unpacked: a guard against a zlib bomb
 _INDEXED: Final = b"\x03"  # the colour type of palettes
 _SAMPLES: Final = {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}  # by colour type, alpha taken away, palette looked up
 
@@ -49,6 +48,8 @@ def read_png_header(path: Path) -> PngHeader:
                 palette_colors = length // 3
             elif name == b"acTL":
                 animated = True
+            elif length > MAX_METADATA_BYTES:
+                continue
             elif name == b"eXIf":
                 orientation = exif_orientation(file.read(length)) or UPRIGHT
             elif name == b"iCCP":
@@ -77,7 +78,7 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
 def _unpacked_profile(data: bytes) -> bytes | None:
     _, _, packed = data.partition(b"\0")
     try:
-        return zlib.decompressobj().decompress(packed[1:], _MAX_PROFILE_BYTES)  # after the method byte
+        return zlib.decompressobj().decompress(packed[1:], MAX_METADATA_BYTES)  # after the method byte
     except zlib.error:
         return None  # a broken profile is no reason to refuse the pixels
 

@@ -15,7 +15,7 @@ from PIL import WebPImagePlugin
 
 from media2dicom.errors import MediaDamaged
 from media2dicom.media.exif import UPRIGHT, exif_orientation, upright, xmp_orientation
-from media2dicom.media.image import ImageFormat, Look
+from media2dicom.media.image import MAX_METADATA_BYTES, ImageFormat, Look
 from media2dicom.media.payload import LossyHistory, Picture
 from media2dicom.media.pillow import loaded, opened
 from media2dicom.media.pixels import picture_of
@@ -92,6 +92,8 @@ def _take(header: WebpHeader, file: BinaryIO, name: bytes, at: int, length: int)
             header.columns, header.rows = _vp8_size(file.read(10)) if header.lossy else _vp8l_size(file.read(5))
     elif name == b"ALPH":
         header.compressed_bytes += length
+    elif length > MAX_METADATA_BYTES:
+        return
     elif name == b"ICCP":
         header.icc_profile = file.read(length)
     elif name == b"EXIF" and header.exif is None:
