@@ -29,7 +29,7 @@ class Verdict(IntEnum):
 
 def inspect(
     file: Annotated[Path, typer.Argument(help="A DICOM file, this program's or another's.")],
-    out: Annotated[Path | None, typer.Option(help="Where the picture goes; else FILE.png beside the file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A new file for the picture; else FILE.png beside the file.")] = None,
     extract: Annotated[Path | None, typer.Option(help="A folder for the payload: .stl, .pdf, .jpg, .mp4 ...")] = None,
     identity: Annotated[bool, typer.Option("--identity", help="Show patient, study and free text too.")] = False,
     json: JsonOption = False,
@@ -68,9 +68,12 @@ def _end_without(console: Console, text: str, *, json: bool) -> NoReturn:
 
 
 def _save_picture(written: Written, out: Path | None) -> tuple[Path | None, str]:
-    """Where the picture is, or why there is none. A folder that takes none is an error only when --out named it."""
+    """Where the picture is, or why there is none. A folder that takes none is an error only when --out named it.
+
+    Only the picture of an earlier look, FILE.png, is written over: what --out names may be anything.
+    """
     from media2dicom.errors import CacheFailed, Media2DicomError
-    from media2dicom.rendering import picture_of
+    from media2dicom.rendering import picture_of, save_picture
 
     path = out or written.path.with_name(written.path.name + ".png")
     try:
@@ -78,7 +81,7 @@ def _save_picture(written: Written, out: Path | None) -> tuple[Path | None, str]
     except Media2DicomError as error:
         return None, error.message
     try:
-        picture.save(path, format="PNG")
+        save_picture(picture, path, replace=out is None)
     except OSError as error:
         text = f"{path} cannot be written: {error.strerror or type(error).__name__}."
         if out is not None:

@@ -201,10 +201,18 @@ def _write(path: Path, written: Written, offset: int, length: int) -> None:
         copy_bytes(file, target, length)
 
 
-def _new(path: Path) -> io.BufferedRandom:
+def save_picture(picture: Image.Image, path: Path, *, replace: bool) -> None:
+    """Write the picture as PNG. Raises CacheFailed where a file of that name is there, unless it is to be replaced."""
+    if replace:
+        path.unlink(missing_ok=True)
+    with _new(path, otherwise="Name another --out.") as target:
+        picture.save(target, format="PNG")
+
+
+def _new(path: Path, otherwise: str = "Name another --extract folder.") -> io.BufferedRandom:
     """A file that was not there before, for its owner's eyes."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
     except FileExistsError:
-        raise CacheFailed(f"{path} is there already.", next_step="Name another --extract folder.") from None
+        raise CacheFailed(f"{path} is there already.", next_step=otherwise) from None

@@ -105,7 +105,7 @@ def test_model_is_drawn_and_extracted_byte_for_byte(inspect: Callable[..., Resul
     assert np.asarray(Image.open(tmp_path / "model.png")).max() > 100
     (file,) = (tmp_path / "payload").iterdir()
     assert (file.suffix, file.read_bytes()) == (".stl", real_media.binary_stl(real_media.sphere(33)))
-    again = inspect(good("STL"), "--out", tmp_path / "model.png", "--extract", tmp_path / "payload")
+    again = inspect(good("STL"), "--out", tmp_path / "again.png", "--extract", tmp_path / "payload")
     assert (again.exit_code, "is there already" in again.output) == (1, True)
 
 
@@ -178,6 +178,25 @@ def test_original_beside_the_object_is_not_written_over(inspect: Callable[..., R
     original.write_bytes(b"the photograph")
     assert inspect(file).exit_code == 0
     assert original.read_bytes() == b"the photograph"
+
+
+def test_picture_takes_no_other_files_place_and_is_for_its_owner_alone(
+    inspect: Callable[..., Result], tmp_path: Path
+) -> None:
+    file = _copy(good("colour still", EXPLICIT), tmp_path)
+    other = tmp_path / "other.png"
+    other.write_bytes(b"another picture")
+    before = file.read_bytes()
+    for taken in (file, other):
+        told = inspect(file, "--out", taken)
+        assert (told.exit_code, "is there already" in told.output, "another --out" in told.output) == (1, True, True)
+    assert (file.read_bytes(), other.read_bytes()) == (before, b"another picture")
+    beside = file.with_name(f"{file.name}.png")
+    beside.symlink_to(other)
+    for _ in range(2):  # the picture of an earlier look is replaced, and nothing that a link there leads to
+        assert inspect(file).exit_code == 0
+        assert (beside.is_symlink(), beside.stat().st_mode & 0o777) == (False, 0o600)
+    assert other.read_bytes() == b"another picture"
 
 
 def making_a_still(folder: Path) -> Path:
