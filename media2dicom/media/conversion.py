@@ -88,6 +88,8 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
     said = _converted(path, name, target, _scale(path, name, options.units))
     if "refused" in said:
         raise MediaDamaged(f"The {name} file {said['refused']}.")
+    if "damaged" in said:
+        raise MediaDamaged(said["damaged"])
     if "unsupported" in said:
         raise MediaUnsupported(said["unsupported"], next_step=said["next_step"])
     size_bytes = target.stat().st_size

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -20,12 +21,13 @@ from numpy.typing import NDArray
 from media2dicom.errors import MediaDamaged, MediaMissing
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media import conversion
+from media2dicom.media.extent import Extent
 from media2dicom.media.payload import DATASET_BYTES, MTL, OBJ, Material, MediaPlan, Model, Payload
 from media2dicom.model import Options
 from media2dicom.settings import MEGABYTE, Settings
 
 _CHUNK_BYTES: Final = 2_000_000
-_LONGEST_LINE_BYTES: Final = 16 * _CHUNK_BYTES
+_LONGEST_LINE_BYTES: Final = 4 * _CHUNK_BYTES
 _LARGEST_LIBRARY_BYTES: Final = 16 * MEGABYTE
 _MOST_LIBRARIES: Final = 64
 _PREVIEWED_VERTICES: Final = 5_000_000  # 60 MB
@@ -68,7 +70,8 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
     size_bytes = path.stat().st_size
     refuse_over_limit(size_bytes, "The model")
     libraries, _missing = _libraries(path)
-    return Model(path, size_bytes, _checked(path), OBJ, libraries)
+    faces, extent = _checked(path)
+    return Model(path, size_bytes, faces, OBJ, libraries, extent.warnings(options.units))
 
 
 def companions(path: Path) -> tuple[tuple[str, Path], ...]:
@@ -76,13 +79,23 @@ def companions(path: Path) -> tuple[tuple[str, Path], ...]:
     return tuple((library.reference, library.path) for library in _libraries(path)[0])
 
 
+def checked_triangles(path: Path) -> Iterator[NDArray[np.float32]]:
+    """As `triangles`, of a model of any size, all of it looked at before. Raises MediaDamaged."""
+    _checked(path)
+    return _fans(path, sys.maxsize)
+
+
 def triangles(path: Path) -> Iterator[NDArray[np.float32]]:
     """The faces of a sound model as triangles (n, 3, 3), some at a time; none of a model too large to be shown."""
+    return _fans(path, _PREVIEWED_VERTICES)
+
+
+def _fans(path: Path, most_vertices: int) -> Iterator[NDArray[np.float32]]:
     count, vertices = 0, []
     for lines in _lines(path):
         vertices.append(_vertices(lines, 0))
         count += len(vertices[-1])
-        if count > _PREVIEWED_VERTICES:
+        if count > most_vertices:
             return
     known = np.concatenate(vertices) if vertices else np.empty((0, 3), np.float32)
     before = 0
@@ -135,7 +148,10 @@ def _library(folder: Path, name: str) -> Material | None:
         return None
     real_folder = Path(os.path.realpath(folder))
     path = Path(os.path.realpath(real_folder / spelled))
-    if not path.is_relative_to(real_folder) or not path.is_file():
+    try:
+        if not path.is_relative_to(real_folder) or not path.is_file():
+            return None
+    except OSError:  # such as a name longer than any file's
         return None
     try:
         size_bytes = path.stat().st_size
@@ -151,14 +167,19 @@ def _library(folder: Path, name: str) -> Material | None:
 _Lines = list[tuple[bytes, bytes]]  # (the first word, the rest)
 
 
-def _checked(path: Path) -> int:
-    """The number of faces. Raises MediaDamaged: not finite, no face, or one that refers to no vertex."""
+def _checked(path: Path) -> tuple[int, Extent]:
+    """The number of faces, and the model's size.
+
+    Raises MediaDamaged: not finite, no face, one that refers to no vertex, all vertices in one place.
+    """
     vertices = faces = highest = 0
+    extent = Extent()
     for lines in _lines(path):
         here = _vertices(lines, vertices)
         if not np.isfinite(here).all():
             at = vertices + int(np.isfinite(here).all(axis=1).argmin()) + 1
             raise MediaDamaged(f"Vertex {at:,} of the OBJ file holds a number that is not finite.")
+        extent.add(here)
         before = vertices
         for word, line in lines:
             before += word == b"v"
@@ -177,12 +198,13 @@ def _checked(path: Path) -> int:
         raise MediaDamaged("The OBJ file holds no face.")
     if highest >= vertices:
         raise MediaDamaged("A face of the OBJ file refers to a vertex that the file does not have: it is cut off.")
-    return faces
+    extent.refuse_point()
+    return faces, extent
 
 
 def _corners(line: bytes, before: int) -> list[int]:
     """Indices of a face's vertices from 0; `before` vertices came earlier, which negative ones count back from."""
-    numbers = [int(word) for word in _REST_OF_CORNER.sub(b"", line).split()]
+    numbers = [int(word) for word in _REST_OF_CORNER.sub(b"", line.partition(b"#")[0]).split()]
     return [number - 1 if number > 0 else before + number if number else -1 for number in numbers]
 
 
@@ -200,12 +222,15 @@ def _lines(path: Path, only: bytes = b"") -> Iterator[_Lines]:
     with path.open("rb") as file:
         rest = b""
         while chunk := file.read(_CHUNK_BYTES):
-            text = rest + chunk
+            if chunk.endswith(b"\r"):
+                chunk += file.read(1)
+            text = rest + chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
             if b"\0" in chunk:
                 raise MediaDamaged("The file is no OBJ file: it is not text.")
-            end = text.rfind(b"\n") + 1
-            while end and text[:end].rstrip(b"\r\n").endswith(b"\\"):  # a line that goes on must not be cut
-                end = text.rfind(b"\n", 0, end - 1) + 1
+            before = len(rest)  # no statement ends there
+            end = text.rfind(b"\n", before) + 1
+            while end and text.endswith(b"\\\n", 0, end):  # a line that goes on must not be cut
+                end = text.rfind(b"\n", before, end - 1) + 1
             if end:
                 yield _statements(text[:end], only)
             rest = text[end:]
@@ -217,8 +242,8 @@ def _lines(path: Path, only: bytes = b"") -> Iterator[_Lines]:
 def _statements(text: bytes, only: bytes) -> _Lines:
     if only and only not in text:
         return []
-    if b"\\" in text and not only:
-        text = re.sub(rb"\\\r?\n", b" ", text)
+    if not only:
+        text = text.replace(b"\\\n", b" ")
     found: _Lines = []
     for line in text.splitlines():
         word, _, rest = line.strip().replace(b"\t", b" ").partition(b" ")

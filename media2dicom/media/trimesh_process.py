@@ -15,17 +15,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from media2dicom.errors import MediaUnsupported
-from media2dicom.media import glb, threemf
+from media2dicom.errors import MediaDamaged, MediaUnsupported
+from media2dicom.media import glb, obj, threemf
 from media2dicom.media.records import has_area, write_binary_stl
 
 _HEAD_BYTES: Final = 1 << 16
+_HINTS: Final = {  # what trimesh cannot tell from damage
+    "ply": " (a binary PLY with faces of different numbers of corners: export it with triangles only)"
+}
 _HEADER: Final = b"Binary STL, converted from another format"  # no name from the file: it may be the patient's
 
 
 def main(kind: str, path: str, target: str, scale: str, memory_bytes: str, seconds: str) -> dict[str, Any]:
-    """What becomes of the file: {"triangles": n, ...}, or why nothing: {"refused": why}, {"unsupported": message,
-    "next_step": text}, {"disk": what is wrong} or {"memory": n}.
+    """What becomes of the file: {"triangles": n, ...}, or why nothing: {"refused": why}, {"damaged": message},
+    {"unsupported": message, "next_step": text}, {"disk": what is wrong} or {"memory": n}.
     """
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
@@ -34,12 +37,14 @@ def main(kind: str, path: str, target: str, scale: str, memory_bytes: str, secon
         corners = _corners(kind, Path(path), float(scale))
     except MemoryError:
         return {"memory": 0}
-    except MediaUnsupported as error:  # our own words
+    except MediaDamaged as error:  # our own words
+        return {"damaged": error.message}
+    except MediaUnsupported as error:
         return {"unsupported": error.message, "next_step": error.next_step}
     except _CutOff:
         return {"refused": "is cut off: it holds fewer faces than it says"}
     except Exception:  # noqa: BLE001 - whatever a broken file makes trimesh raise
-        return {"refused": "is damaged, or written in a way that cannot be read"}
+        return {"refused": "is damaged, or written in a way that cannot be read" + _HINTS.get(kind, "")}
     if not len(corners):
         return {"refused": "holds no face"}
     if not np.isfinite(corners).all():
@@ -58,7 +63,13 @@ def main(kind: str, path: str, target: str, scale: str, memory_bytes: str, secon
 
 def _corners(kind: str, path: Path, scale: float) -> Any:
     """Vertices (n, 3, 3) of all faces where the file's scene places them, as float32."""
-    corners = threemf.corners_of(path) if kind == "3mf" else _read_with_trimesh(kind, path)
+    match kind:
+        case "3mf":
+            corners = threemf.corners_of(path)
+        case "obj":
+            corners = np.concatenate(list(obj.checked_triangles(path)))
+        case _:
+            corners = _read_with_trimesh(kind, path)
     if len(corners) < _promised_faces(kind, path):
         raise _CutOff
     with np.errstate(over="ignore"):

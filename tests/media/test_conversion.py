@@ -53,6 +53,13 @@ def test_each_format_becomes_stl_when_the_row_says_so_and_only_then(tmp_path: Pa
             assert "convert_to_stl to yes" in refusal.value.next_step
 
 
+@pytest.mark.parametrize("change", [(" ", "\t"), ("\n", "\r"), ("/1/1\n", "/1/1 # a face\n")])
+def test_obj_is_converted_however_it_is_written(tmp_path: Path, change: tuple[str, str]) -> None:
+    path = tmp_path / "model.obj"
+    path.write_bytes(making_models.obj().replace(*change).encode())
+    np.testing.assert_array_equal(converted(path), sphere(256))
+
+
 def test_scene_is_converted_as_it_is_placed_and_in_the_rows_units(tmp_path: Path) -> None:
     path = exported(tmp_path, "glb")
     place_node(path, {"translation": [1, 0, 0], "scale": [2, 2, 2]})
@@ -255,6 +262,9 @@ def nested(levels: int) -> str:
 PLY = "ply\nformat ascii 1.0\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\nelement face 1\n"
 PLY += "property list uchar int vertex_indices\nend_header\n{} 0 0\n1 0 0\n0 1 0\n3 0 1 {}\n"
 
+MIXED = PLY.partition("{} 0 0")[0].format(4).replace("ascii", "binary_little_endian").replace("face 1", "face 2")
+MIXED = MIXED.replace("uchar int", "uchar uchar")
+
 REFUSED_UNREAD: dict[str, tuple[str, Callable[[Path], bytes], type[RowRefused], str]] = {
     "3MF that is cut off": ("3mf", lambda _: archive(_, nested(1))[:-30], MediaDamaged, "damaged"),
     "3MF that declares entities": (
@@ -293,6 +303,13 @@ REFUSED_IN_THE_PROCESS: dict[str, tuple[str, Callable[[Path], bytes], type[RowRe
         MediaDamaged,
         "cut off",
     ),
+    "binary PLY of triangles and quads": (
+        "ply",
+        lambda _: MIXED.encode() + np.arange(12, dtype="<f4").tobytes() + bytes([3, 0, 1, 2, 4, 0, 1, 2, 3]),
+        MediaDamaged,
+        "triangles only",
+    ),
+    "OBJ with a face of no vertex": ("obj", lambda _: b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 4\n", MediaDamaged, "refers"),
     "PLY with a vertex that is not finite": ("ply", lambda _: PLY.format(3, "nan", 2).encode(), MediaDamaged, "finite"),
     "PLY with a face of no vertex": ("ply", lambda _: PLY.format(3, 0, 7).encode(), MediaDamaged, "cannot be read"),
     "PLY without a face": (

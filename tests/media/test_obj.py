@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from media2dicom.errors import MediaDamaged, RowRefused
 from media2dicom.media import content_sha256, media_sha256, obj, open_media, plan_media
 from media2dicom.media.payload import Model
-from media2dicom.model import Options
+from media2dicom.model import Options, Units
 from media2dicom.settings import Settings
 from tests.media import making_models
 from tests.media.making_models import MTL, obj_with_mtl
@@ -77,6 +78,28 @@ def test_missing_library_and_textures_are_warned_of(tmp_path: Path) -> None:
     assert "texture" in found[1]
 
 
+def test_library_whose_name_is_longer_than_any_files_is_only_warned_of(tmp_path: Path) -> None:
+    path = written(tmp_path, making_models.obj(f"mtllib {'a' * 300}.mtl"))
+    assert references(path) == []
+    assert "not in its folder" in warnings(path)[0]
+
+
+def test_file_of_nothing_but_lines_that_go_on_is_refused_at_once(tmp_path: Path) -> None:
+    path = written(tmp_path, making_models.obj() + "\\\n" * 6_000_000)
+    before = time.process_time()
+    with pytest.raises(MediaDamaged, match="no lines"):
+        plan_media(path, Options(), Settings())
+    assert time.process_time() - before < 10
+
+
+def test_size_that_does_not_fit_the_units_is_warned_of(tmp_path: Path) -> None:
+    path = written(tmp_path, making_models.obj())
+    assert opened(path).warnings == ()
+    model = open_media(path, Options(units=Units.M), Settings(), tmp_path)
+    assert isinstance(model, Model)
+    assert "check the column units" in model.warnings[0]
+
+
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n", b"# nothing\n"])
 def test_library_without_a_material_is_refused(tmp_path: Path, content: bytes) -> None:
     written(tmp_path, content, "model.mtl")
@@ -110,6 +133,9 @@ VARIANTS = {
     "no line end at the end": SQUARE + "f 1 2 3 4",
     "two triangles": SQUARE + "f 1 2 3\ns off\ng back\nf 1 3 4\n",
     "vertices behind": "f 1 2 3 4\n" + SQUARE,
+    "carriage returns": (SQUARE + "f 1 2 \\\n 3 4\n").replace("\n", "\r"),
+    "crlf and a line that goes on": (SQUARE + "f 1 2 \\\n 3 4\n").replace("\n", "\r\n"),
+    "remarks": SQUARE.replace("v 1 0 0 1.0\n", "v 1 0 0 # second\n") + "f 1 2 3 4 # a face\n",
     "lines and points": SQUARE + "p 1\nl 1 2\nf 1 2 3 4\ncurv2 1 2\n",
 }
 
@@ -130,6 +156,7 @@ def test_every_way_to_write_a_face_is_read(tmp_path: Path, name: str, monkeypatc
         (SQUARE, "no face"),
         (SQUARE + "f 1 2 5\n", "refers to a vertex"),
         (SQUARE + "f 1 2\n", "Face 1 "),
+        ("v 1 2 3\n" * 3 + "f 1 2 3\n", "one place"),
         (SQUARE + "f 1 2 3\nf 0 1 2\n", "Face 2 "),
         (SQUARE + "f 1 2 -5\n", "Face 1 "),
         (SQUARE + "f 1 2 three\n", "Face 1 "),
