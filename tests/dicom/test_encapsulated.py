@@ -103,7 +103,7 @@ def test_each_object_of_each_kind_of_source_passes_both_checkers_and_holds_the_f
         source = SOURCES[kind]()
         more = {"patient_id": "P-1"} if kind != "CT" else {}
         if name == "CDA":  # which names its patient
-            source.PatientID, source.PatientBirthDate = "P-1", "19700102"
+            source.PatientID, source.PatientBirthDate, source.PatientName = "P-1", "19700102", "Doe^Jane"
         instances = making.build(opened(path), source, tmp_path / kind, options, image_modality="MR", **more)
         assert len(instances) == len(mime_types)
         for instance, file, mime_type in zip(instances, files, mime_types, strict=True):

@@ -41,7 +41,9 @@ def _objects(name: str) -> tuple[Path, ...]:
     else:
         real_media.make_video(media, seconds=1, codec=_H265 if "265" in name else ("-c:v", "libx264"))
         options = Options(video_mode=VideoMode.NATIVE)
-    build = making.a_build(making.real_source("CT_small.dcm"), folder, options)
+    source = making.real_source("CT_small.dcm")
+    source.PatientName = "Doe^Jane"  # whom the CDA names
+    build = making.a_build(source, folder, options)
     instances = build_instances(open_media(media, options, Settings(), folder), build)
     return tuple(instance.path for instance in instances)
 
