@@ -19,7 +19,7 @@ from media2dicom.media.payload import CDA, DATASET_BYTES, Document, MediaPlan, N
 from media2dicom.model import Options
 from media2dicom.settings import MEGABYTE, Settings
 
-_LARGEST_BYTES: Final = 64 * MEGABYTE  # the document is parsed whole, in some times its size of memory
+_LARGEST_BYTES: Final = 16 * MEGABYTE  # the document is parsed whole, in some twenty times its size of memory
 _HL7: Final = "{urn:hl7-org:v3}"
 _OID: Final = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 import zlib
 from pathlib import Path
@@ -45,6 +46,7 @@ _PACKAGES: Final = Path(__file__).parents[2]
 _LARGEST_BYTES: Final = 500 * MEGABYTE  # of the file, and of what a 3MF unfolds to: trimesh holds it whole
 _MEMORY_BYTES: Final = 6_000_000_000  # address space of the converting process
 _SECONDS: Final = 600
+_ONE_AT_A_TIME: Final = threading.Semaphore()  # however many batches are under way: it may take much memory
 _METRES: Final = {Units.MM: 1e-3, Units.CM: 1e-2, Units.M: 1.0, Units.UM: 1e-6}
 _MODEL_PART: Final = re.compile(r".*\.model", re.IGNORECASE)
 _NOT_UTF_8: Final = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE)
@@ -119,14 +121,15 @@ def _converted(path: Path, name: str, target: Path, scale: float) -> dict[str, A
     # One thread: each thread of the numeric libraries takes address space of its own.
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(_PACKAGES)}
     try:
-        done = subprocess.run(
-            [*command, str(_MEMORY_BYTES), str(_SECONDS)],
-            env=environment,
-            capture_output=True,
-            timeout=_SECONDS,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        with _ONE_AT_A_TIME:
+            done = subprocess.run(
+                [*command, str(_MEMORY_BYTES), str(_SECONDS)],
+                env=environment,
+                capture_output=True,
+                timeout=_SECONDS,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
     except subprocess.TimeoutExpired:
         raise _unfolding(name) from None
     except OSError as error:

@@ -16,12 +16,17 @@ from media2dicom.errors import MediaDamaged, MediaUnsupported
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media.payload import DATASET_BYTES, PDF, Document, MediaPlan, Payload
 from media2dicom.model import Options
-from media2dicom.settings import Settings
+from media2dicom.settings import MEGABYTE, Settings
 
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it tells of the file's objects, which may hold patient data
 
 _TAIL_BYTES: Final = 2048  # readers look for the end mark in the last kilobyte (ISO 32000-1 Annex H.3)
 _DEEPEST: Final = 32  # levels of a name tree
+_LARGEST_LOOKED_AT_BYTES: Final = 200 * MEGABYTE  # pypdf reads a file whole where its table of objects is not found
+_NOT_LOOKED_AT: Final = (
+    "The PDF file is very large and was not looked into: whether it needs a password, is whole, or carries scripts or "
+    "files is not known; it is stored as it is."
+)
 
 
 def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
@@ -53,6 +58,8 @@ def _warnings_of(path: Path) -> tuple[str, ...]:
     """What a person should know of the file. Raises MediaDamaged, MediaUnsupported."""
     with path.open("rb") as file:
         _check_end(file)
+        if path.stat().st_size > _LARGEST_LOOKED_AT_BYTES:
+            return (_NOT_LOOKED_AT,)
         try:
             reader = pypdf.PdfReader(file)
             if reader.is_encrypted and not reader.decrypt(""):

@@ -59,6 +59,14 @@ def test_pdf_with_javascript_action_or_attachment_is_warned_of(tmp_path: Path) -
         assert what in warning
 
 
+def test_very_large_pdf_is_not_looked_into_and_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media2dicom.media.pdf._LARGEST_LOOKED_AT_BYTES", 1000)
+    wrong_table = pdf().rpartition(b"startxref")[0] + b"startxref\n1\n%%EOF\n"  # which makes pypdf read all of it
+    _, plan = opened(written(tmp_path, "a.pdf", wrong_table + b" " * 1000 + b"%%EOF\n"), tmp_path)
+    (warning,) = plan.warnings
+    assert "not looked into" in warning
+
+
 @pytest.mark.parametrize(
     ("content", "error", "reason"),
     [
@@ -182,5 +190,5 @@ def test_very_large_xml_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path = written(tmp_path, "a.xml", cda())
     with path.open("r+b") as file:
         file.truncate(65_000_000)
-    with pytest.raises(MediaTooLarge, match="64 MB"):
+    with pytest.raises(MediaTooLarge, match="16 MB"):
         plan_media(path, Options(), Settings())
