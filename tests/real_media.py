@@ -8,8 +8,10 @@ from __future__ import annotations
 import struct
 import subprocess
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import imageio_ffmpeg
 import numpy as np
@@ -57,8 +59,18 @@ def make_video(
     extra: Sequence[str] = (),
 ) -> Path:
     """A video of ffmpeg's test picture, H.264 unless said otherwise."""
-    ffmpeg("-f", "lavfi", "-i", f"{source}=size={size}:rate={rate}:duration={seconds}", *codec, *extra, path)
+    picture = f"{source}=size={size}:rate={rate}:duration={seconds}"
+    path.write_bytes(_encoded(path.suffix, ("-f", "lavfi", "-i", picture, *codec, *extra)))
     return path
+
+
+@lru_cache(maxsize=64)
+def _encoded(suffix: str, arguments: tuple[str, ...]) -> bytes:
+    """What ffmpeg makes of these, once in a process."""
+    with TemporaryDirectory() as folder:
+        made = Path(folder) / f"made{suffix}"
+        ffmpeg(*arguments, made)
+        return made.read_bytes()
 
 
 def sphere(triangles_wanted: int = 320) -> NDArray[np.float32]:

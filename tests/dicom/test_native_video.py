@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from pydicom import dcmread
@@ -26,6 +28,7 @@ NATIVE = Options(video_mode=VideoMode.NATIVE)
 LIGHT = Options(video_mode=VideoMode.NATIVE, sop_class_policy=SopClassPolicy.VISIBLE_LIGHT, body_part="HAND")
 OWN_CLASS = Options(video_mode=VideoMode.NATIVE, sop_class_policy=SopClassPolicy.NATIVE)
 CODECS = {LEVEL_41: ("a.mp4", HIGH), HEVC_51: ("a.mp4", HEVC), MAIN_LEVEL: ("a.mpg", MPEG2)}
+_FOLDER = TemporaryDirectory()
 _WAYS = {
     "SC": (making.real_source("CT_small.dcm"), NATIVE, SC_COLOR, "CT"),
     "VL": (making.real_source("CT_small.dcm"), LIGHT, VIDEO_PHOTO, "XC"),
@@ -33,10 +36,17 @@ _WAYS = {
 
 
 def built(tmp_path: Path, source: Dataset, options: Options = NATIVE, syntax: str = LEVEL_41) -> tuple[Clip, Instance]:
-    file_name, codec = CODECS[syntax]
-    clip = opened(numbered_video(tmp_path / file_name, *codec, count=12))
-    (instance,) = making.build(clip, source, tmp_path, options, media=file_name)
+    clip = kept(syntax)
+    (instance,) = making.build(clip, source, tmp_path, options, media=CODECS[syntax][0])
     return clip, instance
+
+
+@cache
+def kept(syntax: str) -> Clip:
+    file_name, codec = CODECS[syntax]
+    folder = Path(_FOLDER.name) / syntax
+    folder.mkdir()
+    return opened(numbered_video(folder / file_name, *codec, count=12))
 
 
 def known_to_the_checker(path: Path) -> Path:
@@ -85,7 +95,7 @@ def test_kept_stream_passes_the_checkers_and_is_in_one_fragment(
 
 def test_uneven_times_become_a_vector_and_both_lossy_steps_are_told(tmp_path: Path, standard: Path) -> None:
     path = tmp_path / "stream.mp4"
-    path.write_bytes(opened(numbered_video(tmp_path / "a.mp4", *HIGH, count=3)).path.read_bytes() + b"\0\0\0\x09free\0")
+    path.write_bytes(kept(LEVEL_41).path.read_bytes() + b"\0\0\0\x09free\0")
     history = (LossyHistory(300.0, "VP9"), LossyHistory(120.0, "ISO_23008_2"), LossyHistory(90.5, "ISO_14496_10"))
     clip = Clip(path, path.stat().st_size, (LEVEL_41,), 128, 256, (0.0, 40.0, 1000.0), history)
     (instance,) = making.build(clip, making.real_source("CT_small.dcm"), tmp_path, NATIVE)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -19,14 +21,21 @@ def numbered_video(
     path: Path, *output: str, count: int = 50, before: Sequence[str] = (), rate: int | str = RATE
 ) -> Path:
     """`count` frames of 256 x 128 pixels; `before` are ffmpeg's options before the input, `output` those after it."""
+    path.write_bytes(_encoded(path.suffix, output, count, tuple(before), str(rate)))
+    return path
+
+
+@lru_cache(maxsize=64)
+def _encoded(suffix: str, output: tuple[str, ...], count: int, before: tuple[str, ...], rate: str) -> bytes:
+    """Each video is made once in a process."""
     bits = np.arange(count)[:, None] >> np.arange(BITS) & 1
     frames = np.repeat(np.repeat(bits[:, None, :], ROWS, axis=1), BAR, axis=2).astype(np.uint8) * 255
-    raw = path.with_suffix(".gray")
-    raw.write_bytes(frames.tobytes())
-    form = ("-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{COLUMNS}x{ROWS}", "-r", str(rate))
-    ffmpeg(*before, *form, "-i", raw, *output, path)
-    raw.unlink()
-    return path
+    form = ("-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{COLUMNS}x{ROWS}", "-r", rate)
+    with TemporaryDirectory() as folder:
+        raw, made = Path(folder) / "raw.gray", Path(folder) / f"made{suffix}"
+        raw.write_bytes(frames.tobytes())
+        ffmpeg(*before, *form, "-i", raw, *output, made)
+        return made.read_bytes()
 
 
 def number_of(picture: Picture, quarter_turns: int = 0) -> int:

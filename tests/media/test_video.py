@@ -24,6 +24,7 @@ from tests.real_media import ffmpeg, make_video, real_video
 
 SETTINGS = Settings()
 EXACT = "flags=bicubic+accurate_rnd+full_chroma_int"  # of swscale: its fast way is some levels off
+QUICK = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-preset", "ultrafast")
 
 
 def opened(path: Path, options: Options | None = None, settings: Settings = SETTINGS) -> Pictures:
@@ -173,13 +174,13 @@ def test_start_end_and_max_frames_bound_the_samples(tmp_path: Path) -> None:
 
 def test_samples_of_a_day_do_not_drift() -> None:
     timeline = Timeline(Fraction(1, 30_000), range(0, 1001 * 2_589_410, 1001), 1001 * 2_589_410)
-    ticks = list(sampled_ticks(timeline, 1.0, 0.0, None))
-    assert len(ticks) == 86_400
-    assert all(0 <= k * 30_000 - tick < 1001 for k, tick in enumerate(ticks))
+    ticks = list(sampled_ticks(timeline, 10.0, 0.0, None))
+    assert len(ticks) == 8_640
+    assert all(0 <= k * 300_000 - tick < 1001 for k, tick in enumerate(ticks))
 
 
 def test_five_thousand_frames_are_picked_in_one_pass(tmp_path: Path) -> None:
-    path = make_video(tmp_path / "long.mp4", seconds=1000, size="16x16", rate="10", source="testsrc")
+    path = make_video(tmp_path / "long.mp4", seconds=1000, size="16x16", source="testsrc", codec=QUICK)
     pictures = opened(path, Options(frame_interval_s=0.2))
     with pictures.open() as frames:
         times = [frame.time_ms for frame in frames]
@@ -189,10 +190,10 @@ def test_five_thousand_frames_are_picked_in_one_pass(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "flags", "matrix"),
     [
-        ("320x240", ["-colorspace", "bt709", "-color_range", "tv"], "bt709"),
-        ("320x240", ["-colorspace", "smpte170m", "-color_range", "pc"], "bt601"),
-        ("1280x720", [], "bt709"),
-        ("720x576", [], "bt601"),
+        ("128x112", ["-colorspace", "bt709", "-color_range", "tv"], "bt709"),
+        ("128x112", ["-colorspace", "smpte170m", "-color_range", "pc"], "bt601"),
+        ("128x720", [], "bt709"),
+        ("128x576", [], "bt601"),
     ],
 )
 def test_colour_follows_the_declared_matrix_and_range(tmp_path: Path, size: str, flags: list[str], matrix: str) -> None:
@@ -330,7 +331,7 @@ def children() -> set[int]:
 
 @pytest.fixture
 def long_clip(tmp_path: Path) -> Path:
-    return make_video(tmp_path / "long.mp4", seconds=60, size="320x240")
+    return make_video(tmp_path / "long.mp4", seconds=6, size="320x240", codec=QUICK)
 
 
 def test_decoder_is_stopped_when_the_pictures_are_left_early(long_clip: Path) -> None:
