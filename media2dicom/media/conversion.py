@@ -45,6 +45,7 @@ _PROCESS: Final = "media2dicom.media.trimesh_process"
 _PACKAGES: Final = Path(__file__).parents[2]
 _LARGEST_BYTES: Final = 500 * MEGABYTE  # of the file, and of what a 3MF unfolds to: trimesh holds it whole
 _MEMORY_BYTES: Final = 6_000_000_000  # address space of the converting process
+_LARGEST_DIRECTORY_BYTES: Final = 10 * MEGABYTE  # of a 3MF: zipfile holds all of it, in some ten times its size
 _SECONDS: Final = 600
 _ONE_AT_A_TIME: Final = threading.Semaphore()  # however many batches are under way: it may take much memory
 _METRES: Final = {Units.MM: 1e-3, Units.CM: 1e-2, Units.M: 1.0, Units.UM: 1e-6}
@@ -153,6 +154,8 @@ def _converted(path: Path, name: str, target: Path, scale: float) -> dict[str, A
 
 def _check_archive(path: Path) -> None:
     """Refuse what is no sound archive, unfolds to very much, or declares entities. Raises RowRefused errors."""
+    if threemf.directory_bytes(path) > _LARGEST_DIRECTORY_BYTES:
+        raise _too_large("3MF")
     try:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()

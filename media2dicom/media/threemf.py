@@ -6,6 +6,7 @@ looked at before (conversion.py): sizes, and no entities.
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ METRES: Final = {  # ST_Unit
 }
 _MOST_TRIANGLES: Final = 80_000_000  # what fits the upload limit as STL
 _DEEPEST: Final = 64
+_LARGEST_END_BYTES: Final = 56 + 20 + 22 + 65_535  # of an archive: what stands behind its directory
+_SEE_ZIP64: Final = 0xFFFF_FFFF
 _EXTENSIONS: Final = "http://schemas.microsoft.com/3dmanufacturing"
 _KNOWN_EXTENSIONS: Final = {f"{_EXTENSIONS}/production/2015/06", f"{_EXTENSIONS}/material/2015/02"}
 _OTHER_SHAPES: Final = {"beamlattice", "booleanshape", "displacementmesh", "volumetricstack"}
@@ -60,6 +63,24 @@ def corners_of(path: Path) -> Any:
         raise MemoryError
     parts = [part for key, transform in build for part in _placed(key, transform, objects)]
     return np.concatenate(parts) if parts else np.empty((0, 3, 3))
+
+
+def directory_bytes(path: Path) -> int:
+    """How long the archive's directory of its parts says that it is (APPNOTE.TXT 4.3.14, 4.3.16); 0 if it is not found.
+
+    Where it says it twice, in the record of ZIP64 too, the larger.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LARGEST_END_BYTES))
+        tail = file.read()
+    found = [int.from_bytes(tail[at + 12 : at + 16], "little") for at in _places(tail, b"PK\5\6")]
+    found = [size for size in found if size != _SEE_ZIP64]
+    found += [int.from_bytes(tail[at + 40 : at + 48], "little") for at in _places(tail, b"PK\6\6")]
+    return max(found, default=0)
+
+
+def _places(text: bytes, mark: bytes) -> Iterator[int]:
+    return (found.start() for found in re.finditer(re.escape(mark), text))
 
 
 def main_part(archive: zipfile.ZipFile) -> str:

@@ -341,6 +341,21 @@ def test_broken_or_hostile_model_is_refused_with_its_reason(
     assert "CANARY" not in refusal.value.message
 
 
+@pytest.mark.parametrize("zip64", [False, True])
+def test_archive_of_very_many_parts_is_refused_before_they_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zip64: bool
+) -> None:
+    path = tmp_path / "parts.3mf"
+    with zipfile.ZipFile(path, "w") as file:
+        for number in range(100 if not zip64 else 70_000):  # more than 65,535 need ZIP64
+            file.writestr(zipfile.ZipInfo(f"{number}.model"), b"")
+    with pytest.raises(MediaDamaged, match="no model"):  # of a few MB at most: it is listed
+        plan_media(path, AS_STL, Settings())
+    monkeypatch.setattr(conversion, "_LARGEST_DIRECTORY_BYTES", 1000)
+    with pytest.raises(MediaTooLarge):
+        plan_media(path, AS_STL, Settings())
+
+
 def test_archive_that_unfolds_to_very_much_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversion, "_LARGEST_BYTES", 1_000_000)
     path = tmp_path / "bomb.3mf"
