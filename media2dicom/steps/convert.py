@@ -12,7 +12,7 @@ from media2dicom.ledger import LedgerRow
 from media2dicom.media import content_sha256
 from media2dicom.model import Batch, Outcome, SourceStudy, Status
 from media2dicom.preparing import Source, plan, prepare
-from media2dicom.steps.prepared import is_of, is_whole
+from media2dicom.steps.prepared import conforms, is_of, is_whole
 from media2dicom.steps.retrieve import headers
 from media2dicom.steps.workbench import Workbench, duplicate_of, submitted
 
@@ -43,12 +43,15 @@ def _convert_row(
 
 
 def _is_prepared(row: LedgerRow, header: Dataset) -> bool:
-    """Whether an earlier try left all files, of the patient as the PACS knows them today: these bytes are sent."""
+    """Whether an earlier try left all files, of the patient as the PACS knows them today, and as the validator wants
+    them today, which may be of a later version: these bytes are sent."""
     if not row.instances:
         return False
     left = [one.instance for one in row.instances if one.status != Status.STORED]
     override = submitted(row).options.accession_override
-    return all(is_whole(instance) for instance in left) and all(is_of(one, header, override) for one in left[:1])
+    if not all(is_whole(instance) for instance in left) or not all(is_of(one, header, override) for one in left[:1]):
+        return False
+    return all(conforms(instance) for instance in left)
 
 
 def _prepare(bench: Workbench, run_id: str, row: LedgerRow, source: SourceStudy, header: Dataset) -> None:

@@ -1,7 +1,7 @@
-"""Prepared files looked at again, without their pixels: is the file whole, and whose is it?
+"""Prepared files looked at again, without their pixels: is the file whole, whose is it, and does it conform?
 
-What is sent was perhaps prepared in an earlier run. Meanwhile the disk may have lost some of it, and the PACS may
-know the patient by another name.
+What is sent was perhaps prepared in an earlier run. Meanwhile the disk may have lost some of it, the PACS may know
+the patient by another name, and a later version of the program may know more of the standard.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from media2dicom.dicom.attributes import copy_identity
 from media2dicom.errors import CacheFailed, ObjectNotConformant
 from media2dicom.ledger import LedgerRow
 from media2dicom.model import Instance
+from media2dicom.validation import refuse_findings
 
 _AFTER_UIDS: Final = 0x00200010  # Study ID: the first element behind patient, study, series and SOP Instance UID
 _WHO: Final = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyInstanceUID")
@@ -52,6 +53,15 @@ def is_of(instance: Instance, source: Dataset, accession_override: str | None) -
     except CacheFailed:
         return False
     return all(found[keyword] == value for keyword, value in _values(today, _WHO).items())
+
+
+def conforms(instance: Instance) -> bool:
+    """Whether the validator finds nothing in the file today."""
+    try:
+        refuse_findings(instance.path)
+    except (ObjectNotConformant, OSError):
+        return False
+    return True
 
 
 def refuse_unfit(row: LedgerRow, instance: Instance) -> None:

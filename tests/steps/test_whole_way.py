@@ -305,6 +305,22 @@ def test_prepared_file_of_the_former_identity_is_made_anew(
     assert names == ["Corrected^Jane"]
 
 
+def test_prepared_file_that_the_validator_refuses_today_is_made_anew(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
+) -> None:
+    sheet = walking.pictures(lab, study, 1)
+    observed.mood = lambda _event: 0xA700
+    [row] = walk(bench, sheet)
+    path = row.instances[0].instance.path  # as if an earlier version had written another side
+    plain = path.read_bytes()
+    path.write_bytes(plain.replace(b"\x20\x00\x62\x00CS\x02\x00U ", b"\x20\x00\x62\x00CS\x02\x00X ", 1))
+    assert path.read_bytes() != plain
+    sides: list[str] = []
+    observed.mood = lambda event: sides.append(str(event.dataset.ImageLaterality))
+    assert outcomes(walk(bench, sheet)) == [STORED]
+    assert sides == ["U"]
+
+
 def test_file_of_another_patient_in_the_cache_is_never_sent(
     bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
 ) -> None:
