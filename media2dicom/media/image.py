@@ -123,7 +123,7 @@ def refuse_unseen(path: Path, name: str) -> None:
     size_bytes = path.stat().st_size
     if size_bytes > _MAX_UNSEEN_BYTES:
         raise MediaTooLarge(
-            f"The {name} file has {megabytes(size_bytes)}; the limit for this format is {megabytes(_MAX_UNSEEN_BYTES)}.",
+            f"The {name} file has {megabytes(size_bytes)}; the limit is {megabytes(_MAX_UNSEEN_BYTES)}.",
             next_step="Export the picture alone, to a file of its own.",
         )
 

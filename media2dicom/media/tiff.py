@@ -3,13 +3,15 @@
 - Grey (either polarity), palette, RGB, YCbCr in JPEG, CMYK of 8 bits; 1 to 16 bits a sample; one alpha channel.
 - A file of several pages is refused; reduced pictures and masks before and behind the one page are passed over.
 - Signed and floating-point samples are refused: which greys they stand for is not in the file.
+- Pixels that are not square, as of a fax, keep their ratio; nothing else is made of a resolution.
 - JPEG inside TIFF is a lossy history; the other codings read here are lossless.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -55,6 +57,8 @@ _BITS: Final = {
 }
 _PREMULTIPLIED, _STRAIGHT = 1, 2  # ExtraSamples
 _WITH_ALPHA: Final = (_BLACK_IS_ZERO, _RGB)
+_SQUARE: Final = Fraction(105, 100)  # up to here pixels are taken as square: writers round their resolutions
+_OBLONG: Final = 10  # beyond, it is a mistake
 _NOT_AS_SAID: Final = "The TIFF file's pixels are not what its directory says."
 _NO_PAGE: Final = 1 | 4  # bits of NewSubfileType: reduced picture, mask
 
@@ -72,6 +76,8 @@ class _Tag(IntEnum):
     ORIENTATION = 274
     SAMPLES = 277
     STRIP_BYTES = 279
+    X_RESOLUTION = 282
+    Y_RESOLUTION = 283
     PLANAR = 284
     COLORS = 320
     TILES = 324
@@ -99,6 +105,7 @@ class _Page:
     jpeg_tables: bytes
     colors: tuple[int, ...]  # of a palette: all reds, all greens, all blues, 16 bits each
     icc_profile: bytes | None
+    pixel_aspect_ratio: tuple[int, int] | None  # of the upright picture
 
     @property
     def in_grey(self) -> bool:
@@ -120,9 +127,11 @@ def read(path: Path, options: Options) -> Picture:
     data = read_beginning_with(path, page.at)
     lossy = _history(page, data) if page.lossy else None
     if page.photometric == _CMYK:
-        return picture_of(_decoded_cmyk(page, data), lossy=lossy)
-    pixels, bits_stored = _decoded(page, data)
-    return picture_of(upright(pixels, page.orientation), bits_stored, lossy, page.icc_profile)
+        picture = picture_of(_decoded_cmyk(page, data), lossy=lossy)
+    else:
+        pixels, bits_stored = _decoded(page, data)
+        picture = picture_of(upright(pixels, page.orientation), bits_stored, lossy, page.icc_profile)
+    return replace(picture, pixel_aspect_ratio=page.pixel_aspect_ratio)
 
 
 # --- the directory ------------------------------------------------------------------------------------------------
@@ -159,6 +168,7 @@ def _page_of(at: int, directory: Directory) -> _Page:
         raise MediaDamaged("The TIFF file declares a picture without pixels.")
     kinds = (_Tag.TILES, _Tag.TILE_BYTES) if _Tag.TILES in directory else (_Tag.STRIPS, _Tag.STRIP_BYTES)
     (orientation,) = directory.get(_Tag.ORIENTATION, (UPRIGHT,))
+    orientation = orientation if 1 <= orientation <= 8 else UPRIGHT
     return _Page(
         at=at,
         rows=rows,
@@ -167,13 +177,29 @@ def _page_of(at: int, directory: Directory) -> _Page:
         photometric=photometric,
         alpha=alpha,
         planar=directory.get(_Tag.PLANAR, (1,)) == (2,) and _COLOURS[photometric] + bool(alpha) > 1,
-        orientation=orientation if 1 <= orientation <= 8 else UPRIGHT,
+        orientation=orientation,
         lossy=compression == _JPEG,
         strips=tuple(zip(directory[kinds[0]], directory[kinds[1]], strict=True)),
         jpeg_tables=bytes(directory.get(_Tag.JPEG_TABLES, ())),
         colors=directory[_Tag.COLORS] if photometric == _PALETTE else (),
         icc_profile=bytes(directory[_Tag.ICC]) if _Tag.ICC in directory else None,
+        pixel_aspect_ratio=_aspect(directory, orientation),
     )
+
+
+def _aspect(directory: Directory, orientation: int) -> tuple[int, int] | None:
+    """Pixel Aspect Ratio, vertical and horizontal (PS3.3 C.7.6.3.1.7), from pixels per unit across and down.
+
+    The unit is the same for both, and may be none: ResolutionUnit 1 is for just such pictures.
+    """
+    across, down = (directory.get(tag, ()) for tag in (_Tag.X_RESOLUTION, _Tag.Y_RESOLUTION))
+    if len(across) != 2 or len(down) != 2 or not all((*across, *down)):
+        return None
+    ratio = Fraction(*across) / Fraction(*down)
+    if not _SQUARE < max(ratio, 1 / ratio) <= _OBLONG:
+        return None
+    small = (1 / ratio if orientation >= 5 else ratio).limit_denominator(100)
+    return small.numerator, small.denominator
 
 
 def _pixel_form(directory: Directory) -> tuple[int, int, int]:

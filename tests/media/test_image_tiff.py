@@ -1,4 +1,4 @@
-"""TIFF files of several directories: the one page is what is decoded, wherever it stands."""
+"""TIFF files: of several directories the one page is decoded, wherever it stands; pixels that are not square."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
+from pydicom import dcmread
 
 from media2dicom.errors import MediaDamaged, MediaTooLarge
 from media2dicom.media import open_media, plan_media
 from media2dicom.media.payload import Picture, Pictures
-from media2dicom.model import Options
+from media2dicom.model import Options, SopClassPolicy
 from media2dicom.settings import Settings
+from tests.checkers import check
+from tests.dicom import making as dicom_making
 from tests.media import making_images as making
 from tests.media.image_cases import PHOTO, RGB
 
@@ -91,3 +94,71 @@ def test_size_given_twice_is_refused_before_the_larger_one_is_decoded(
     path.write_bytes(content.replace(struct.pack("<HH", 254, 4), struct.pack("<HH", 256, kind)))
     with pytest.raises((MediaDamaged, MediaTooLarge), match=r"not what its directory says|the limit is"):
         taken(path)
+
+
+# --- pixels that are not square -----------------------------------------------------------------------------------
+
+
+def fax(path: Path, across: float, down: float, orientation: int = 1, mode: str = "1", unit: int = 2) -> Path:
+    PHOTO.convert(mode).save(path, "TIFF", tiffinfo={274: orientation, 282: across, 283: down, 296: unit})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("across", "down", "ratio"),
+    [
+        (204, 98, (102, 49)),
+        (204, 391, (12, 23)),
+        (80.4, 38.6, (25, 12)),
+        (204, 196, None),
+        (300, 300, None),
+        (300, 1, None),
+        (300, 0, None),
+    ],
+)
+@pytest.mark.parametrize("unit", [1, 2, 3])
+def test_ratio_of_a_faxs_pixels_is_told(
+    across: float, down: float, ratio: tuple[int, int] | None, unit: int, tmp_path: Path
+) -> None:
+    told = taken(fax(tmp_path / "a.tif", across, down, unit=unit)).pixel_aspect_ratio
+    assert (told is None) == (ratio is None)
+    assert told is None or ratio is None or told[0] / told[1] == pytest.approx(ratio[0] / ratio[1], rel=0.002)
+    assert told is None or max(told) < 1000
+
+
+@pytest.mark.parametrize("mode", ["1", "CMYK"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_ratio_is_turned_with_the_picture(orientation: int, mode: str, tmp_path: Path) -> None:
+    picture = taken(fax(tmp_path / "a.tif", 200, 100, orientation, mode))
+    assert picture.pixel_aspect_ratio == ((1, 2) if orientation >= 5 else (2, 1))
+
+
+def test_page_without_a_resolution_has_square_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(making.tiff(8, 1, bytes(8), {258: ("H", 8), 259: ("H", 1), 262: ("H", 1), 277: ("H", 1)}))
+    assert taken(path).pixel_aspect_ratio is None
+
+
+@pytest.mark.parametrize(
+    ("source_class", "modality", "options"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.2", "CT", Options()),
+        ("1.2.840.10008.5.1.4.1.1.6.1", "US", Options(sop_class_policy=SopClassPolicy.NATIVE)),
+        ("1.2.840.10008.5.1.4.1.1.1", "CR", Options(sop_class_policy=SopClassPolicy.NATIVE)),
+        (
+            "1.2.840.10008.5.1.4.1.1.2",
+            "CT",
+            Options(sop_class_policy=SopClassPolicy.VISIBLE_LIGHT, body_part="HAND", laterality="L"),
+        ),
+    ],
+    ids=["Secondary Capture", "ultrasound", "CR", "photograph"],
+)
+def test_object_of_a_fax_tells_the_ratio_and_passes_both_checkers(
+    source_class: str, modality: str, options: Options, standard: Path, tmp_path: Path
+) -> None:
+    payload = open_media(fax(tmp_path / "a.tif", 204, 98), options, Settings(), tmp_path)
+    source = dicom_making.made_source(source_class, modality)
+    (instance,) = dicom_making.build(payload, source, tmp_path / "out", options)
+    assert list(dcmread(instance.path).PixelAspectRatio) == [102, 49]
+    said = check(instance.path, standard)
+    assert said.clean, said

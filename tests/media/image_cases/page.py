@@ -23,7 +23,9 @@ looks at what comes out (`python -m tests.media.image_cases > docs/images.md`).
 - **Lossy history**: JPEG, also inside TIFF, is told as ISO_10918_1, HEIC always as ISO_23008_2. VP8 (lossy WebP) has
   no term in DICOM: Lossy Image Compression is 01, and Derivation Description names RFC_6386 and the ratio. All this
   stays told when the pixels are stored without further loss.
-- **Pixels are taken as square**: a resolution in a file (dots per inch) is not read.
+- **Pixels are taken as square**, but for TIFF: where its resolutions across and down differ by more than 5 percent, as
+  those of a fax of 204 x 98 dots per inch do, their ratio becomes Pixel Aspect Ratio (0028,0034), by which viewers
+  stretch the picture. The pixels stay as they are. Nothing else is made of a resolution: it gives no Pixel Spacing.
 - **Animations and bursts**: the first picture (HEIC: the primary one), with a warning. A TIFF document of several pages
   is refused: its other pages would be missed.
 - **Damage** that a decoder can notice is refused. JPEG is read through bit by bit with warnings as errors; PNG and
