@@ -11,12 +11,13 @@ from PIL import ImageCms
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from media2dicom.dicom.building import build_instances
 from media2dicom.dicom.icc import srgb_input_profile
 from media2dicom.dicom.transcoding import transcode
 from media2dicom.errors import IdentityMismatch, MediaChanged, OptionRefused
 from media2dicom.media import open_media, preview
 from media2dicom.media.payload import Payload
-from media2dicom.model import Instance, Options
+from media2dicom.model import Instance, Options, Units
 from media2dicom.settings import Settings
 from media2dicom.validation import findings
 from tests.checkers import check
@@ -211,7 +212,7 @@ def test_icon_is_the_rendered_model_in_grey_or_in_its_colour(tmp_path: Path) -> 
 
 def test_model_too_flat_to_be_seen_has_no_icon(tmp_path: Path) -> None:
     path = tmp_path / "flat.obj"
-    path.write_text("v 0 0 0\nv 0 0 0\nv 0 0 0\nf 1 2 3\n")
+    path.write_text("v 0 0 0\nv 1 1 1\nv 2 2 2\nf 1 2 3\n")
     assert "IconImageSequence" not in built(path, tmp_path)[0]
 
 
@@ -364,3 +365,10 @@ def test_clinical_document_in_utf_16_or_with_a_uuid_passes_all_checkers(
     source = making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT")
     (instance,) = making.build(opened(path), source, tmp_path)
     _assert_sound(instance, standard)
+
+
+def test_what_is_seen_only_when_the_model_is_read_is_warned_of(tmp_path: Path) -> None:
+    build = making.a_build(making.real_source("CT_small.dcm"), tmp_path, Options(units=Units.M))
+    path = making_models.obj_with_mtl(tmp_path / "media")
+    build_instances(open_media(path, build.row.options, Settings(), tmp_path), build)
+    assert any("check the column units" in warning for warning in build.warnings)
