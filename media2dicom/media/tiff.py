@@ -88,6 +88,9 @@ class _Tag(IntEnum):
     ICC = 34675
 
 
+_RESOLUTIONS: Final = frozenset({_Tag.X_RESOLUTION, _Tag.Y_RESOLUTION})
+
+
 @dataclass(frozen=True)
 class _Page:
     """What the directory of the one page says."""
@@ -105,7 +108,7 @@ class _Page:
     jpeg_tables: bytes
     colors: tuple[int, ...]  # of a palette: all reds, all greens, all blues, 16 bits each
     icc_profile: bytes | None
-    pixel_aspect_ratio: tuple[int, int] | None  # of the upright picture
+    pixel_aspect_ratio: tuple[int, int] | None = None  # of the upright picture
 
     @property
     def in_grey(self) -> bool:
@@ -150,10 +153,16 @@ def _page(path: Path) -> _Page:
         raise MediaUnsupported(
             f"The TIFF file has {len(pages)} pages.", next_step="Export each page to a file of its own."
         )
+    needed = read_directory(path, pages[0], frozenset(_Tag) - _RESOLUTIONS)
     try:
-        return _page_of(pages[0], read_directory(path, pages[0], frozenset(_Tag)))
+        page = _page_of(pages[0], needed)
     except (KeyError, IndexError, ValueError):
         raise MediaDamaged("The TIFF file's directory lacks what a picture needs.") from None
+    try:
+        resolutions = read_directory(path, pages[0], _RESOLUTIONS)
+    except MediaDamaged:  # no reason to refuse the pixels
+        return page
+    return replace(page, pixel_aspect_ratio=_aspect(resolutions, page.orientation))
 
 
 def _page_of(at: int, directory: Directory) -> _Page:
@@ -183,7 +192,6 @@ def _page_of(at: int, directory: Directory) -> _Page:
         jpeg_tables=bytes(directory.get(_Tag.JPEG_TABLES, ())),
         colors=directory[_Tag.COLORS] if photometric == _PALETTE else (),
         icc_profile=bytes(directory[_Tag.ICC]) if _Tag.ICC in directory else None,
-        pixel_aspect_ratio=_aspect(directory, orientation),
     )
 
 

@@ -139,6 +139,16 @@ def test_page_without_a_resolution_has_square_pixels(tmp_path: Path) -> None:
     assert taken(path).pixel_aspect_ratio is None
 
 
+def test_page_whose_resolution_is_not_in_the_file_is_read(tmp_path: Path) -> None:
+    path = fax(tmp_path / "a.tif", 204, 98, mode="RGB")
+    content = bytearray(path.read_bytes())
+    at = content.index(struct.pack("<HHI", 282, 5, 1))
+    struct.pack_into("<I", content, at + 8, 0x7FFF_FFFF)
+    path.write_bytes(content)
+    np.testing.assert_array_equal(taken(path).pixels, RGB)
+    assert taken(path).pixel_aspect_ratio is None
+
+
 @pytest.mark.parametrize(
     ("source_class", "modality", "options"),
     [
