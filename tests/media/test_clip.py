@@ -151,6 +151,18 @@ def test_nothing_of_the_texts_in_the_streams_head_comes_along(tmp_path: Path, co
         assert configuration_record(file, 0, clip.size_bytes) is not None
 
 
+def test_private_units_among_the_pictures_do_not_come_along(tmp_path: Path) -> None:
+    stream, path = tmp_path / "a.h264", tmp_path / "a.mp4"
+    pictures = numbered_video(tmp_path / "plain.h264", *HIGH, "-bf", "0", count=3).read_bytes()
+    at = pictures.rindex(b"\0\0\1")
+    stream.write_bytes(pictures[:at] + b"\0\0\1\x1e" + CANARY + pictures[at:])  # nal_unit_type 30
+    ffmpeg("-r", "25", "-i", stream, "-c", "copy", path)
+    assert CANARY in path.read_bytes()
+    clip = opened(path)
+    assert CANARY not in clip.path.read_bytes()
+    assert len(clip.times_ms) == 3
+
+
 def test_head_of_h264_loses_what_is_no_parameter_set() -> None:
     sets = bytes.fromhex("016400 0c ff e1 0004 6764000c 01 0003 68ebe3")
     assert without_texts(b"avcC", sets + b"\xfd\xf8\xf8\1\0\x0a" + CANARY) == sets + b"\xfd\xf8\xf8\0"
