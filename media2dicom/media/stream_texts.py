@@ -4,7 +4,8 @@ It stands as units of its own: supplemental enhancement information (ISO/IEC 144
 data (ISO/IEC 13818-2 6.3.4.1), private units. ffmpeg takes those between the pictures out. Those of the stream's head
 stand in the sample entry of an MP4 file as well, and ffmpeg leaves them there: in the decoder configuration record of
 H.264 (avcC, ISO/IEC 14496-15 5.3.3) and H.265 (hvcC, 8.3.3), and in the elementary stream descriptor (esds, ISO/IEC
-14496-14 5.6). They are taken out in place, as the file's index tells where each picture begins.
+14496-14 5.6). They are taken out in place, as the file's index tells where each picture begins. Slices and parameter
+sets are kept whole: bits that somebody hid within one of them would not be found.
 """
 
 from __future__ import annotations
