@@ -106,6 +106,7 @@ def test_retry_of_the_parent_completes_what_its_chunks_left(cutting: RunningUp, 
         assert len(set(held(first, cutting, study))) == ROWS
 
 
+@pytest.mark.slow
 def test_no_part_of_a_large_manifest_is_sent_that_was_not_approved(cutting: RunningUp, tmp_path: Path) -> None:
     study = patient()
     manifest = pictures(tmp_path, study)

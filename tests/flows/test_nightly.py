@@ -148,6 +148,7 @@ def test_what_needs_a_person_keeps_nothing_else_from_its_turn(lab: Lab) -> None:
     assert "SOMEBODY" not in page
 
 
+@pytest.mark.slow
 def test_a_fault_of_one_manifest_fails_the_night_after_the_others_had_their_turn(
     lab: Lab, configured: Callable[..., Path]
 ) -> None:
@@ -174,6 +175,7 @@ def test_a_manifest_that_is_being_written_when_the_night_begins_is_waited_for(
     assert lab.run().message == "1 of 1 manifest done (1 row stored)."
 
 
+@pytest.mark.slow
 def test_a_manifest_corrected_in_attention_and_run_from_there_is_done(
     lab: Lab, archive: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -238,6 +240,7 @@ def test_a_killed_run_is_run_again_wherever_its_manifest_lies(lab: Lab, tmp_path
     assert len(child_runs(state)) == 2
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_server_it_was_meant_for(lab: Lab, configured: Callable[..., Path]) -> None:
     manifest = lab.drop("m.csv")
     server = lab.pacs.peer.server()
@@ -287,6 +290,7 @@ def test_manifests_that_are_gone_or_changed_are_told_and_what_is_old_is_left(
     assert not lab.pacs.received
 
 
+@pytest.mark.slow
 def test_a_manifest_in_attention_whose_rows_another_run_stored_is_filed(lab: Lab, archive: Callable[..., Any]) -> None:
     path = lab.drop("m.csv")
     text = path.read_text()
@@ -317,6 +321,7 @@ def test_after_the_window_nothing_is_begun_and_the_next_night_takes_it_up(lab: L
     assert lab.run().message == "2 of 2 manifests done (3 rows stored)."
 
 
+@pytest.mark.slow
 def test_a_manifest_whose_time_runs_out_stays_in_the_inbox_and_goes_on_the_next_night(lab: Lab) -> None:
     """On a quick machine the window ends between two rows; on a slow one before the first."""
     lab.drop("m.csv", 10)
@@ -430,6 +435,7 @@ def test_the_morning_is_told_by_web_block_and_mail_in_counts_alone(
     assert not [text for text in _prefect_records() if SECRET in text]
 
 
+@pytest.mark.slow
 def test_a_notification_that_fails_is_a_warning_and_tells_no_secret(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -226,6 +226,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUp]:
         yield one
 
 
+@pytest.mark.slow
 def test_the_end_of_a_runs_process_is_a_crash_that_retry_completes(own: RunningUp, tmp_path: Path) -> None:
     with own.pacs("first") as pacs:
         run_id = begin_long(own, tmp_path, pacs)
