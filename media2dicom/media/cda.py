@@ -15,7 +15,7 @@ import defusedxml.ElementTree
 from defusedxml.common import DefusedXmlException
 
 from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported
-from media2dicom.media.payload import CDA, DATASET_BYTES, Document, MediaPlan, NamedPatient, Payload
+from media2dicom.media.payload import CDA, Document, MediaPlan, NamedPatient, Payload, document_plan
 from media2dicom.model import Options
 from media2dicom.settings import MEGABYTE, Settings
 
@@ -34,17 +34,7 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
     size_bytes = path.stat().st_size
     root = _root(path, size_bytes)
     _document(root, path, size_bytes)
-    return MediaPlan(
-        kind="document",
-        instances=1,
-        frames=0,
-        rows=None,
-        columns=None,
-        estimated_bytes=size_bytes + DATASET_BYTES,
-        largest_instance_bytes=size_bytes,
-        warnings=_warnings(root),
-        mime_types=(CDA,),
-    )
+    return document_plan(size_bytes, CDA, _warnings(root))
 
 
 def open_payload(path: Path, options: Options, limits: Settings, work_folder: Path) -> Payload:

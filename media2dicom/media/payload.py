@@ -148,3 +148,18 @@ class MediaPlan:
     warnings: tuple[str, ...] = ()
     video_transfer_syntax: str | None = None  # of a Clip
     mime_types: tuple[str, ...] = ()  # of what is stored as it is, an instance each; empty for pixels
+
+
+def document_plan(size_bytes: int, mime_type: str, warnings: tuple[str, ...]) -> MediaPlan:
+    """Of a document that is stored as it is."""
+    return MediaPlan(
+        kind="document",
+        instances=1,
+        frames=0,
+        rows=None,
+        columns=None,
+        estimated_bytes=size_bytes + DATASET_BYTES,
+        largest_instance_bytes=size_bytes,
+        warnings=warnings,
+        mime_types=(mime_type,),
+    )

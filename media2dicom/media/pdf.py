@@ -14,7 +14,7 @@ import pypdf
 
 from media2dicom.errors import MediaDamaged, MediaUnsupported
 from media2dicom.limits import refuse_over_limit
-from media2dicom.media.payload import DATASET_BYTES, PDF, Document, MediaPlan, Payload
+from media2dicom.media.payload import PDF, Document, MediaPlan, Payload, document_plan
 from media2dicom.model import Options
 from media2dicom.settings import MEGABYTE, Settings
 
@@ -33,17 +33,7 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
     """Raises MediaDamaged, MediaUnsupported (a password is needed), OverUploadLimit."""
     size_bytes = path.stat().st_size
     refuse_over_limit(size_bytes, "The document")
-    return MediaPlan(
-        kind="document",
-        instances=1,
-        frames=0,
-        rows=None,
-        columns=None,
-        estimated_bytes=size_bytes + DATASET_BYTES,
-        largest_instance_bytes=size_bytes,
-        warnings=_warnings_of(path),
-        mime_types=(PDF,),
-    )
+    return document_plan(size_bytes, PDF, _warnings_of(path))
 
 
 def open_payload(path: Path, options: Options, limits: Settings, work_folder: Path) -> Payload:
