@@ -147,7 +147,7 @@ def test_a_worker_that_is_stopped_ends_its_runs_and_retry_completes_them(
     began = time.monotonic()
     machine.terminate()
     stopped = time.monotonic()
-    assert not machine.processes()  # nothing that goes on by itself
+    cluster.wait(lambda: not machine.processes(), "the end of what the worker had started", 30)
     cluster.wait(lambda: cluster.state(run_id)["type"] in {"CRASHED", "FAILED"}, "the run's end", _CRASHED_WITHIN_S)
     state = cluster.state(run_id)
     soak.start_worker(machine)
