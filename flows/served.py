@@ -96,6 +96,8 @@ class ServedRun:
                 if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == 404:
                     raise RunLeft("The run was deleted in the dashboard.") from None
             else:
+                if state["type"] == "PAUSED":
+                    raise RunLeft(f"The run waits for an approval: answer it in the dashboard: {self.link}")
                 if state["type"] == "CANCELLED":
                     raise RunLeft("The run was cancelled in the dashboard.")
                 if state["type"] in FINAL_STATES:

@@ -113,3 +113,13 @@ def test_what_waits_for_an_approval_is_sent_by_no_other_run(run: Asking) -> None
     run.answer("Send")
     run.up.wait(run.run_id)
     assert run.held() == 2
+
+
+@pytest.mark.slow
+def test_a_command_does_not_wait_for_the_answer_that_its_run_asks_for(run: Asking) -> None:
+    run.answer("Do not send")
+    run.up.wait(run.run_id)
+    told = run.up.run_command("retry", run.manifest, "--cause", "not-approved")
+    assert "waits for an approval" in told.stdout.decode()
+    assert told.returncode == 1
+    assert run.held() == 0
