@@ -89,6 +89,8 @@ def test_profile_of_odd_length_is_padded_and_the_input_class_is_kept() -> None:
         SRGB[:36] + b"xxxx" + SRGB[40:],
         SRGB.replace(b"rXYZ", b"rQQQ"),
     ],
+    # A profile holds the second in which it was made: workers that collect apart would name the test differently.
+    ids=["nothing", "no profile", "cut off", "grey", "CMYK", "printer", "link", "no signature", "no matrix"],
 )
 def test_what_cannot_be_an_input_profile_is_dropped(profile: bytes) -> None:
     assert as_input_profile(profile) is None
