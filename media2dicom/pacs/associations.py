@@ -166,6 +166,8 @@ def _fault(server: Server, association: Association, transport: Transport, acse_
         return NoPresentationContext(f"{where} accepts none of the proposed presentation contexts.")
     if not course.connected or isinstance(course.failure, ssl.SSLError):
         return _connection_fault(where, server, course.failure)
+    if course.opened and not course.answered:
+        return PacsUnreachable(f"{where} accepts connections but does not answer within {acse_s:g} s.")
     first = course.first_bytes
     if first[:1] == bytes([_TLS_ALERT]) and server.tls is None:
         return TlsFailed(f"{where} wants TLS; the server's settings have none.")

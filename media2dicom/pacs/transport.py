@@ -34,9 +34,15 @@ _STOP_POLL_S = 0.02
 
 @dataclass
 class Course:
-    """How a connection went, for naming its fault: what failed, what was received first, who closed."""
+    """How a connection went, for naming its fault: what failed, what was received first, who closed.
+
+    `answered` says that whoever asked for the association was told something before the time limit: what came
+    later (a slow PACS, read while the connection is being ended) says nothing about what the peer is.
+    """
 
     connected: bool = False
+    opened: bool = False  # the TLS handshake, too
+    answered: bool = False
     failure: OSError | None = None
     first_bytes: bytes = b""
     closed_by_peer: bool = field(default=False)
@@ -51,6 +57,10 @@ class Transport(AssociationSocket):
         self.tls_context = tls
         self.course = Course()
         super().__init__(assoc, address=AddressInformation("", 0))
+        assoc.bind(evt.EVT_ACSE_RECV, self._note_answer)
+
+    def _note_answer(self, _event: evt.Event) -> None:
+        self.course.answered = True
 
     def _create_socket(self, address: AddressInformation) -> Any:
         return None  # made in connect(), in the family of the address that answers
@@ -74,7 +84,7 @@ class Transport(AssociationSocket):
             primitive.result = "Evt17"
         else:
             self.socket = sock
-            self._is_connected = True
+            self._is_connected = self.course.opened = True
             evt.trigger(self.assoc, evt.EVT_CONN_OPEN, {"address": primitive.address_info.as_tuple})
             primitive.result = "Evt2"
         finally:

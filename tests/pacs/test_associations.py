@@ -33,7 +33,8 @@ from media2dicom.pacs.associations import associate, echo
 from media2dicom.settings import Server, Settings, Timeouts, Tls
 from tests import peers
 
-QUICK = Settings(timeouts=Timeouts(connect=1, acse=1, dimse=1, stall=1))
+QUICK = Settings(timeouts=Timeouts(connect=1, acse=1, dimse=1, stall=1))  # for peers that never answer
+USUAL = Settings()  # for those that do, which may take them a while on a busy machine
 
 
 def test_echo_is_answered_by_every_pacs(pacs: peers.Peer, settings: Settings) -> None:
@@ -50,7 +51,7 @@ def test_echo_over_an_association_lost_in_between_is_unreachable(monkeypatch: py
 
     monkeypatch.setattr(associations, "open_association", lost)
     with peers.scp() as peer, pytest.raises(PacsUnreachable, match="lost before the C-ECHO"):
-        echo(peer.server(), QUICK)
+        echo(peer.server(), USUAL)
 
 
 def test_association_is_over_after_the_block(pacs: peers.Peer, settings: Settings) -> None:
@@ -73,10 +74,10 @@ def test_associations_name_our_implementation_and_not_the_librarys(tmp_path: Pat
         asked.append((requestor.implementation_class_uid, requestor.implementation_version_name))
 
     with peers.scp(handlers=[(evt.EVT_REQUESTED, keep)]) as peer:
-        echo(peer.server(), QUICK)
+        echo(peer.server(), USUAL)
     with (
         peers.demo_pacs(tmp_path / "pacs") as pacs,
-        associate(pacs.server(), QUICK, [build_context(Verification)]) as association,
+        associate(pacs.server(), USUAL, [build_context(Verification)]) as association,
     ):
         acceptor = association.acceptor
         answered = (acceptor.implementation_class_uid, acceptor.implementation_version_name)
@@ -85,7 +86,7 @@ def test_associations_name_our_implementation_and_not_the_librarys(tmp_path: Pat
 
 def test_host_may_be_a_name(tmp_path: Path) -> None:
     with peers.demo_pacs(tmp_path) as demo:
-        echo(demo.server(host="localhost"), QUICK)
+        echo(demo.server(host="localhost"), USUAL)
 
 
 def test_host_may_be_an_ipv6_address(tmp_path: Path) -> None:
@@ -94,18 +95,18 @@ def test_host_may_be_an_ipv6_address(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this machine has no IPv6")
     with peers.demo_pacs(tmp_path, host="::1") as demo:
-        echo(demo.server(), QUICK)
+        echo(demo.server(), USUAL)
 
 
 def test_closed_port_is_refused() -> None:
     with pytest.raises(PacsUnreachable, match="connection refused") as caught:
-        echo(Server(host="127.0.0.1", port=peers.free_port(), ae_title="PACS"), QUICK)
+        echo(Server(host="127.0.0.1", port=peers.free_port(), ae_title="PACS"), USUAL)
     assert is_transient(caught.value)
 
 
 def test_unknown_host_name_is_said() -> None:
     with pytest.raises(PacsUnreachable, match="cannot be resolved"):
-        echo(Server(host="no-such-host.invalid", port=104, ae_title="PACS"), QUICK)
+        echo(Server(host="no-such-host.invalid", port=104, ae_title="PACS"), USUAL)
 
 
 def test_black_hole_ends_within_the_connect_timeout() -> None:
@@ -138,12 +139,26 @@ def test_silent_server_is_said_to_be_silent() -> None:
         over.set()
 
 
+def test_answer_after_the_time_limit_is_no_answer_and_may_be_tried_again() -> None:
+    rejection = bytes.fromhex("03000000000400010107")  # PS3.8 9.3.4
+    late = threading.Event()
+
+    def slow(connection: socket.socket) -> None:
+        connection.sendall(rejection[:3])
+        late.wait(QUICK.timeouts.acse + 0.5)
+        connection.sendall(rejection[3:])
+
+    with peers.tcp(slow) as peer, pytest.raises(PacsUnreachable, match="does not answer within 1 s") as caught:
+        echo(peer.server(), QUICK)
+    assert is_transient(caught.value)
+
+
 def test_http_server_is_not_dicom() -> None:
     with (
         peers.tcp(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as http,
         pytest.raises(PacsNotDicom, match="not in DICOM") as caught,
     ):
-        echo(http.server(), QUICK)
+        echo(http.server(), USUAL)
     assert not is_transient(caught.value)
 
 
@@ -152,7 +167,7 @@ def test_server_that_hangs_up_is_not_dicom() -> None:
         peers.tcp(lambda connection: connection.recv(1 << 16) and None) as rude,
         pytest.raises(PacsNotDicom, match="closes it"),
     ):
-        echo(rude.server(), QUICK)
+        echo(rude.server(), USUAL)
 
 
 def test_wrong_called_ae_title_is_rejected_with_the_reason(tmp_path: Path) -> None:
@@ -161,17 +176,17 @@ def test_wrong_called_ae_title_is_rejected_with_the_reason(tmp_path: Path) -> No
             start(tmp_path / start.__name__) as peer,
             pytest.raises(AssociationRejected, match="called AE title not recognized") as caught,
         ):
-            echo(peer.server(ae_title="WRONG"), QUICK)
+            echo(peer.server(ae_title="WRONG"), USUAL)
         assert not is_transient(caught.value)
 
 
 def test_too_many_associations_is_busy() -> None:
     with (
         peers.scp(maximum_associations=1) as full,
-        associate(full.server(), QUICK, [build_context(Verification)]),
+        associate(full.server(), USUAL, [build_context(Verification)]),
         pytest.raises(PacsBusy, match="too many associations") as caught,
     ):
-        echo(full.server(), QUICK)
+        echo(full.server(), USUAL)
     assert is_transient(caught.value)
 
 
@@ -179,7 +194,7 @@ def test_no_accepted_context_is_said() -> None:
     with (
         peers.scp(classes=["1.2.840.10008.5.1.4.1.1.4"]) as other,
         pytest.raises(NoPresentationContext),
-        associate(other.server(), QUICK, [build_context(CTImageStorage)]),
+        associate(other.server(), USUAL, [build_context(CTImageStorage)]),
     ):
         pass
 
@@ -210,9 +225,9 @@ def server_context(own: Tls, client_authority: Path | None = None) -> ssl.SSLCon
 def test_echo_over_tls_with_client_certificates(tmp_path: Path) -> None:
     theirs, ours = certificate(tmp_path, "theirs"), certificate(tmp_path, "ours", subject="client")
     with peers.scp(tls=server_context(theirs, ours.cert_file)) as peer:
-        echo(peer.server(tls=ours.model_copy(update={"ca_file": theirs.ca_file})), QUICK)
+        echo(peer.server(tls=ours.model_copy(update={"ca_file": theirs.ca_file})), USUAL)
         with pytest.raises(TlsFailed, match="client certificate"):
-            echo(peer.server(tls=Tls(ca_file=theirs.ca_file)), QUICK)
+            echo(peer.server(tls=Tls(ca_file=theirs.ca_file)), USUAL)
 
 
 def test_untrusted_certificate_is_named(tmp_path: Path) -> None:
@@ -221,7 +236,7 @@ def test_untrusted_certificate_is_named(tmp_path: Path) -> None:
         peers.scp(tls=server_context(theirs)) as peer,
         pytest.raises(TlsFailed, match=r"self-signed|unknown authority") as caught,
     ):
-        echo(peer.server(tls=Tls(ca_file=other.ca_file)), QUICK)
+        echo(peer.server(tls=Tls(ca_file=other.ca_file)), USUAL)
     assert not is_transient(caught.value)
 
 
@@ -229,26 +244,26 @@ def test_certificate_for_another_host_is_named(tmp_path: Path) -> None:
     theirs = certificate(tmp_path, "theirs", subject="elsewhere.example")
     with peers.scp(tls=server_context(theirs)) as peer:
         with pytest.raises(TlsFailed, match=r"another (host name|IP address)"):
-            echo(peer.server(tls=Tls(ca_file=theirs.ca_file)), QUICK)
-        echo(peer.server(tls=Tls(ca_file=theirs.ca_file, verify_host=False)), QUICK)
+            echo(peer.server(tls=Tls(ca_file=theirs.ca_file)), USUAL)
+        echo(peer.server(tls=Tls(ca_file=theirs.ca_file, verify_host=False)), USUAL)
 
 
 def test_tls_to_a_plain_pacs_is_named(tmp_path: Path) -> None:
     own = certificate(tmp_path, "own")
     with peers.orthanc(tmp_path / "orthanc") as plain, pytest.raises(TlsFailed):
-        echo(plain.server(tls=Tls(ca_file=own.ca_file)), QUICK)
+        echo(plain.server(tls=Tls(ca_file=own.ca_file)), USUAL)
 
 
 def test_plain_to_a_tls_pacs_is_an_error_that_names_it(tmp_path: Path) -> None:
     own = certificate(tmp_path, "own")
     with peers.scp(tls=server_context(own)) as peer, pytest.raises((TlsFailed, PacsNotDicom)):
-        echo(peer.server(), QUICK)
+        echo(peer.server(), USUAL)
 
 
 def test_missing_certificate_file_is_named(tmp_path: Path) -> None:
     server = Server(host="127.0.0.1", port=104, ae_title="PACS", tls=Tls(ca_file=tmp_path / "absent.pem"))
     with pytest.raises(TlsFailed, match=r"absent\.pem"):
-        echo(server, QUICK)
+        echo(server, USUAL)
 
 
 def test_no_fault_shows_as_anything_but_a_pacs_error() -> None:

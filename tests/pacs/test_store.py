@@ -36,7 +36,7 @@ from tests import peers
 from tests.pacs import studies
 from tests.pacs.test_associations import certificate, server_context
 
-QUICK = Timeouts(connect=2, acse=2, dimse=2, stall=1, store_floor=2)
+QUICK = Timeouts(connect=10, acse=20, dimse=2, stall=1, store_floor=2)
 NATIVE = [str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian)]
 STL_CLASS = "1.2.840.10008.5.1.4.1.1.104.3"
 

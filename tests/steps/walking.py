@@ -35,7 +35,7 @@ from tests.manifest import sheets
 from tests.pacs import studies
 
 STEPS = (retrieve, convert, check, store)
-QUICK = {"connect": 2, "acse": 2, "dimse": 3, "stall": 1, "store_floor": 2}
+QUICK = {"connect": 10, "acse": 20, "dimse": 3, "stall": 1, "store_floor": 2}
 
 
 class ObservedPacs(DemoPacs):
