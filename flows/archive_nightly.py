@@ -21,11 +21,11 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
 from flows.archive_manifest import archive_manifest
-from flows.artifacts import put_markdown
 from flows.children import is_over, run_child
+from flows.dashboard.artifacts import put_markdown
+from flows.dashboard.nightly_report import Night, Turn
+from flows.dashboard.notifying import notify
 from flows.forms import ServerChoice
-from flows.nightly_report import Night, Turn
-from flows.notifying import notify
 from flows.walking import opened
 from media2dicom.arrivals import Arrival, Inbox, arrival
 from media2dicom.beginning import is_undecided

@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.children import has_deployment, run_child, wait_for_stragglers
-from flows.reporting import Report
+from flows.dashboard.reporting import Report
 from flows.walking import ARCHIVE, PREPARE, Steps, final_state, opened, walk
 from media2dicom.chunks import begin_rows, close_lost, cut, finish_rows, held_when_over, rows_lock
 from media2dicom.inbox import file_away

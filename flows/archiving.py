@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State
 
 from flows.approval import ask_approval
 from flows.archive_rows import wait_for_earlier_parts, work
-from flows.reporting import Report
+from flows.dashboard.reporting import Report
 from flows.walking import PREPARE, final_state, opened
 from media2dicom.beginning import is_undecided
 from media2dicom.inbox import file_away

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from rich.filesize import decimal
 
-from flows.artifacts import courtesy, key_of, markdown_table, put_markdown, put_table, rename
+from flows.dashboard.artifacts import courtesy, key_of, markdown_table, put_markdown, put_table, rename
 from flows.forms import ManifestChoice, ServerChoice, resolve_manifest
 from media2dicom.errors import ManifestUnusable, cause_words, sealed
 from media2dicom.manifest.report import Problem, Severity

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli_conformance import conformance
-from flows.cli_inspect import inspect
-from flows.cli_servers import servers
-from flows.terminal import ConfigOption, Exit, JsonOption, console_for, exits, print_json, say
+from flows.commands.conformance import conformance
+from flows.commands.inspect import inspect
+from flows.commands.servers import servers
+from flows.commands.terminal import ConfigOption, Exit, JsonOption, console_for, exits, print_json, say
 from media2dicom.errors import Media2DicomError
 from media2dicom.settings import load_settings
 
@@ -59,8 +59,8 @@ def check(
     config: ConfigOption = None,
 ) -> None:
     """All problems of a manifest and the plan of a run; nothing is sent. Exit 2 when there are problems."""
-    from flows.screens import show_plan
-    from flows.views import plan_json
+    from flows.commands.screens import show_plan
+    from flows.commands.views import plan_json
     from media2dicom.planning import plan_manifest
 
     console = console_for(json)
@@ -115,14 +115,14 @@ def retry(
 def _archive(
     manifest: Path, server: str | None, results: Path | None, selection: Selection | None, *, json: bool
 ) -> Exit:
-    from flows.embedded import archive
+    from flows.commands.embedded import archive
 
     console = console_for(json)
     with exits(console, json=json):
         settings = load_settings()
         outcome = archive(settings, manifest, server, results, selection, console=console)
-    from flows.screens import show_rows, show_summary
-    from flows.views import run_json
+    from flows.commands.screens import show_rows, show_summary
+    from flows.commands.views import run_json
 
     show_rows(console, outcome.rows, outcome.summary.run_id)
     show_summary(console, outcome.summary)
@@ -144,9 +144,9 @@ def status(
     config: ConfigOption = None,
 ) -> None:
     """The ledger's view: how the rows of a manifest stand, or all runs."""
-    from flows.screens import show_dashboard, show_rows, show_runs, show_summary
-    from flows.served import dashboard_link
-    from flows.views import run_json, runs_json
+    from flows.commands.screens import show_dashboard, show_rows, show_runs, show_summary
+    from flows.commands.served import dashboard_link
+    from flows.commands.views import run_json, runs_json
     from media2dicom.runs import last_run
     from media2dicom.steps.workbench import open_workbench
     from media2dicom.summary import summarise
@@ -218,7 +218,7 @@ def demo(
     ),
 ) -> None:
     """The main job end to end on an embedded PACS: a sample manifest, its outcomes, where everything is."""
-    from flows.demo import run_demo
+    from flows.commands.demo import run_demo
 
     console = console_for()
     with exits(console):
@@ -231,7 +231,7 @@ def demo(
 @app.command()
 def up(config: ConfigOption = None) -> None:
     """Dashboard, nightly run and retries on this machine, until Ctrl-C."""
-    from flows.up import run_up
+    from flows.commands.up import run_up
 
     console = console_for()
     with exits(console):

@@ -1,8 +1,8 @@
 """Parameter types of the flows, for the forms of the dashboard: what can be chosen is looked up when a form is made.
 
-The JSON schema is made when a deployment is registered (flows/serving.py registers again when `stamp` changes). A
-list is help, never a rule: it may be outdated, so any text passes here and is judged by who uses it. A dashboard
-shows alternatives as tabs, named by their titles; the one that holds the default is open.
+The JSON schema is made when a deployment is registered (hosting/serving.py registers again when `stamp` changes). A
+list is help, never a rule: it may be outdated, so any text passes here and is judged by who uses it. A dashboard shows
+alternatives as tabs, named by their titles; the one that holds the default is open.
 
 Paths of manifests are shown as people chose them: whoever names a manifest after a patient tells everybody.
 """

@@ -128,7 +128,7 @@ class Retries(_Strict):
 
 
 def _cron(value: str) -> str:
-    if len(value.split()) != 5:  # what is in them is the scheduler's matter (flows/serving.py)
+    if len(value.split()) != 5:  # what is in them is the scheduler's matter (flows/hosting/serving.py)
         raise ValueError('give five fields of cron, such as "0 2 * * *" for two at night')
     return value
 

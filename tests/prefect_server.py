@@ -21,7 +21,7 @@ import httpx
 import pytest
 import tomlkit
 
-from flows.remote import FINAL_STATES, Api, Up, running_up
+from flows.hosting.remote import FINAL_STATES, Api, Up, running_up
 from media2dicom.pacs.demo import DemoPacs
 from media2dicom.settings import CONFIG_VARIABLE, Settings, load_settings
 from tests import peers

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flows import cluster
-from flows.automations import HEARTBEAT_S
-from flows.serving import WORK_POOL
+from flows.hosting import cluster
+from flows.hosting.automations import HEARTBEAT_S
+from flows.hosting.serving import WORK_POOL
 from media2dicom.errors import SettingsError
 from media2dicom.settings import CONFIG_VARIABLE, ENV_PREFIX, load_settings
 

@@ -21,7 +21,7 @@ import pytest
 import redis
 import yaml
 
-from flows import cluster
+from flows.hosting import cluster
 from media2dicom.settings import ENV_PREFIX, Settings, load_settings
 from tests import peers
 
@@ -184,7 +184,7 @@ def _of_logging(part: Any, name: str) -> Iterator[str]:
 
 def test_every_service_has_a_role_and_prefect_takes_its_arguments(ours: dict[str, Any]) -> None:
     entry = re.findall(r"^ENTRYPOINT (.*)$", (DEPLOYMENTS / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert json.loads(entry[0]) == ["python", "-m", "flows.cluster"]
+    assert json.loads(entry[0]) == ["python", "-m", "flows.hosting.cluster"]
     for name, service in ours.items():
         role, *further = service["command"]
         assert role == name.split("-")[0]

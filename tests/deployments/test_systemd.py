@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cluster import ROLES
+from flows.hosting.cluster import ROLES
 from tests import peers
 
 UNITS = Path(__file__).parents[2] / "deployments" / "systemd"
@@ -60,12 +60,12 @@ def test_every_unit_plays_a_role_that_there_is() -> None:
     roles = set()
     for name in NAMES:
         text = (UNITS / name).read_text(encoding="utf-8")
-        roles |= set(re.findall(r"^ExecStart(?:Pre)?=\S+/python -m flows\.cluster (\w+)", text, re.MULTILINE))
+        roles |= set(re.findall(r"^ExecStart(?:Pre)?=\S+/python -m flows\.hosting\.cluster (\w+)", text, re.MULTILINE))
     assert roles == set(ROLES)
 
 
 def test_a_service_has_the_time_to_stop_that_its_program_takes() -> None:
-    from flows import up
+    from flows.commands import up
 
     text = (UNITS / "media2dicom-up.service").read_text(encoding="utf-8")
     found = re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)

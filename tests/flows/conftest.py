@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import tomlkit
 
-from flows import embedded
+from flows.commands import embedded
 from media2dicom.runs import last_run
 from media2dicom.settings import CONFIG_VARIABLE, Server, load_settings
 from media2dicom.steps.workbench import open_workbench

@@ -16,7 +16,7 @@ from pydicom.data import get_testdata_file
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
-from flows.orphans import temporary_servers
+from flows.hosting.orphans import temporary_servers
 from media2dicom.ledger import Ledger
 from media2dicom.model import Status
 from media2dicom.runs import manifest_lock

@@ -9,7 +9,7 @@ import pytest
 from openpyxl import load_workbook
 from rich.console import Console
 
-from flows.demo import run_demo
+from flows.commands.demo import run_demo
 from media2dicom.settings import CONFIG_VARIABLE
 
 

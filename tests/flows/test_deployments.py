@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.orphans import processes_of_up
+from flows.hosting.orphans import processes_of_up
 from tests.prefect_server import RunningUp, running
 
 pytestmark = pytest.mark.timeout(900)  # real servers, on machines that do other things, too
@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parents[2] / "deployments"
 
 
 def test_the_file_for_prefect_deploy_says_what_the_table_says() -> None:
-    from flows.serving import DEPLOYMENTS, WORK_POOL
+    from flows.hosting.serving import DEPLOYMENTS, WORK_POOL
 
     document = yaml.safe_load((FOLDER / "prefect.yaml").read_text(encoding="utf-8"))
     assert document["pull"] == []  # else Prefect makes up one that only this machine can follow
@@ -34,7 +34,7 @@ def test_the_file_for_prefect_deploy_says_what_the_table_says() -> None:
 
 
 def test_a_parent_never_shares_a_limit_with_the_runs_it_waits_for() -> None:
-    from flows.serving import DEPLOYMENTS
+    from flows.hosting.serving import DEPLOYMENTS
 
     names = [one.name for one in DEPLOYMENTS]
     assert len(names) == len(set(names))
@@ -88,9 +88,9 @@ def test_a_schedule_that_was_paused_stays_so(server: RunningUp) -> None:
 def test_register_and_prefect_deploy_tell_the_server_the_same(server: RunningUp) -> None:
     served = told(server)
     assert {one["work_pool_name"] for one in served.values()} == {None}
-    command(server, "flows.serving", "register")
+    command(server, "flows.hosting.serving", "register")
     registered = told(server)
-    command(server, "flows.serving", "register")
+    command(server, "flows.hosting.serving", "register")
     assert told(server) == registered
     assert {one["work_pool_name"] for one in registered.values()} == {"media2dicom"}
     assert registered.keys() == served.keys()
@@ -109,5 +109,5 @@ def test_with_prefect_api_url_no_server_is_started_and_that_one_is_used(server: 
         assert second.api_url == server.api_url
         commands = [(Path("/proc") / str(one) / "cmdline").read_bytes() for one in processes_of_up(tmp_path / "data")]
         assert len(commands) == 1
-        assert b"flows.serving" in commands[0]
+        assert b"flows.hosting.serving" in commands[0]
     assert server.client.is_healthy()

@@ -134,7 +134,7 @@ def test_every_field_has_a_help_text_and_a_default_unless_it_must_be_filled(
 ) -> None:
     from prefect.utilities.callables import parameter_schema
 
-    from flows.serving import DEPLOYMENTS
+    from flows.hosting.serving import DEPLOYMENTS
 
     for one in DEPLOYMENTS:
         found = parameter_schema(one.flow.fn)

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import pytest
 
-from flows import embedded
+from flows.commands import embedded
 from media2dicom.beginning import begin_run
 from media2dicom.ledger import Ledger
 from media2dicom.model import Status
@@ -475,7 +475,7 @@ def test_two_nights_at_the_same_moment_archive_each_manifest_once(lab: Lab, tmp_
     program = (
         "import warnings; warnings.simplefilter('ignore')\n"
         "import sys\n"
-        "from flows import embedded\n"
+        "from flows.commands import embedded\n"
         "from media2dicom.settings import load_settings\n"
         "embedded.prepare(load_settings())\n"
         "from flows.archive_nightly import archive_nightly\n"

@@ -84,8 +84,8 @@ _CANARIES = ("canaryname", "canarygiven", "CANARYID77", "19330303", "1933-03-03"
 def test_nothing_that_is_planted_in_cells_file_names_and_sources_reaches_prefect(
     configured: Callable[..., Path], archive: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from flows import embedded
     from flows.check_manifest import check_manifest
+    from flows.commands import embedded
     from flows.retry_failed_sends import retry_failed_sends
 
     caplog.set_level(logging.DEBUG)

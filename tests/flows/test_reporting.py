@@ -47,7 +47,7 @@ def _row(number: int) -> Row:
 
 
 def table(bench: Workbench) -> list[dict[str, str]]:
-    from flows.reporting import by_cause, rows_table
+    from flows.dashboard.reporting import by_cause, rows_table
 
     return rows_table(by_cause(bench.ledger.rows("run")), "run")
 
@@ -75,7 +75,7 @@ def test_failed_rows_come_first_grouped_by_cause_the_biggest_group_first(bench: 
 def test_a_large_table_shows_what_failed_and_counts_the_rest(
     bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import reporting
+    from flows.dashboard import reporting
 
     monkeypatch.setattr(reporting, "_SMALL", 9)
     monkeypatch.setattr(reporting, "_MAX_FAILED", 4)
@@ -90,7 +90,7 @@ def test_a_large_table_shows_what_failed_and_counts_the_rest(
 
 
 def test_the_summary_says_what_happened_and_how_to_go_on(bench: Workbench, tmp_path: Path) -> None:
-    from flows.reporting import by_cause, summary_text
+    from flows.dashboard.reporting import by_cause, summary_text
 
     enter(bench, tmp_path / "knees.xlsx", [STORED, FAILED, FAILED, REFUSED])
     summary = summarise(bench, "run", tmp_path / "knees.xlsx", tmp_path / "knees.results.xlsx")
@@ -132,7 +132,8 @@ def test_the_progress_follows_the_ledger(
     from prefect import flow
     from prefect.client.orchestration import get_client
 
-    from flows import embedded, reporting
+    from flows.commands import embedded
+    from flows.dashboard import reporting
 
     monkeypatch.setattr(reporting, "_EVERY_S", 0.05)
     seen: list[float] = []
@@ -169,7 +170,8 @@ def test_a_dashboard_that_is_away_fails_no_run(
     from prefect.context import SyncClientContext
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows import embedded, reporting
+    from flows.commands import embedded
+    from flows.dashboard import reporting
 
     monkeypatch.setattr(reporting, "_EVERY_S", 0.05)
     caplog.set_level(logging.WARNING)
@@ -197,7 +199,7 @@ def test_a_dashboard_that_is_away_fails_no_run(
 
 
 def test_outside_a_flow_run_nothing_is_shown_and_no_server_is_asked(bench: Workbench, tmp_path: Path) -> None:
-    from flows.reporting import Report
+    from flows.dashboard.reporting import Report
 
     enter(bench, tmp_path / "m.csv", [STORED])
     report = Report(bench, "run", tmp_path / "m.csv")
@@ -209,7 +211,7 @@ def test_outside_a_flow_run_nothing_is_shown_and_no_server_is_asked(bench: Workb
 
 
 def test_runs_of_a_manifest_that_was_filed_are_one_series_of_artifacts(configured: Callable[..., Path]) -> None:
-    from flows.artifacts import key_of
+    from flows.dashboard.artifacts import key_of
 
     configured()
     settings = load_settings()

@@ -23,8 +23,8 @@ from tests.flows.test_archive_manifest import fetched, patient
 @pytest.fixture
 def call(prefect_server: None) -> Callable[..., Any]:
     """Run one of the small flows; its final state."""
-    from flows import embedded
     from flows.check_manifest import check_manifest
+    from flows.commands import embedded
     from flows.retry_failed_sends import retry_failed_sends
 
     flows = {"check": check_manifest, "retry": retry_failed_sends}

@@ -17,8 +17,8 @@ import httpx
 import pytest
 import tomlkit
 
-from flows.orphans import processes_of_up
-from flows.remote import running_up
+from flows.hosting.orphans import processes_of_up
+from flows.hosting.remote import running_up
 from media2dicom.ledger import Ledger
 from media2dicom.model import Status
 from tests import archive as sheets
@@ -166,7 +166,7 @@ def test_a_second_up_says_where_the_first_one_runs(up: RunningUp) -> None:
 
 
 def test_the_limits_of_the_servers_and_the_automations_are_there_once(up: RunningUp) -> None:
-    from flows.automations import automations
+    from flows.hosting.automations import automations
 
     limits = up.client.post("v2/concurrency_limits/filter", {})
     assert {one["name"]: one["limit"] for one in limits if one["name"].startswith("pacs-")} == {
@@ -199,7 +199,7 @@ def test_a_changed_settings_file_is_taken_up_in_seconds(up: RunningUp) -> None:
 @pytest.mark.slow
 def test_a_run_that_falls_silent_is_marked_crashed_and_retry_completes_it(up: RunningUp, tmp_path: Path) -> None:
     """Its process hangs: it neither ends nor sends heartbeats."""
-    from flows.automations import SILENCE_S
+    from flows.hosting.automations import SILENCE_S
 
     with up.pacs("first") as pacs:
         run_id = begin_long(up, tmp_path, pacs)
@@ -208,7 +208,7 @@ def test_a_run_that_falls_silent_is_marked_crashed_and_retry_completes_it(up: Ru
             os.kill(process, signal.SIGSTOP)
         state = up.wait(run_id, within_s=SILENCE_S + 60)
         assert (state["type"], "Press Retry" in state["message"]) == ("CRASHED", True)
-        kill(children(up, "flows.serving"))  # and with it what hangs below it
+        kill(children(up, "flows.hosting.serving"))  # and with it what hangs below it
         until(lambda: "The serving of the deployments ended by signal 9; it is started again." in up.output)
         assert not set(hanging) & set(children(up))
         up.retry(run_id)
@@ -240,7 +240,7 @@ def test_the_end_of_a_runs_process_is_a_crash_that_retry_completes(own: RunningU
 def test_a_killed_server_is_started_again_and_the_run_goes_on(own: RunningUp, tmp_path: Path) -> None:
     with own.pacs("first") as pacs:
         run_id = begin_long(own, tmp_path, pacs)
-        kill(children(own, "flows.server"))
+        kill(children(own, "flows.hosting.server"))
         until(lambda: "The Prefect server ended by signal 9; it is started again." in own.output)
         until(own.client.is_healthy)
         assert own.wait(run_id)["type"] == "COMPLETED"
@@ -269,7 +269,7 @@ def test_after_a_kill_of_everything_the_next_up_marks_the_run_crashed_and_retry_
 def test_a_killed_up_takes_its_processes_along_and_hanging_ones_are_ended_by_the_next(
     own: RunningUp, tmp_path: Path
 ) -> None:
-    hanging = children(own, "flows.server")
+    hanging = children(own, "flows.hosting.server")
     for process in hanging:
         os.kill(process, signal.SIGSTOP)  # it cannot notice
     own.process.kill()

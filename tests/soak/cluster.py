@@ -1,7 +1,7 @@
 """Several machines on one: PostgreSQL, Redis, two Prefect servers, their services, and workers in process groups of
 their own, each with settings, state and Prefect home of its own. Inbox and cache are shared.
 
-Every process is a `python -m flows.cluster ROLE`, as on real machines; what is killed is killed by its own id.
+Every process is a `python -m flows.hosting.cluster ROLE`, as on real machines; what is killed is killed by its own id.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import httpx
 import pytest
 import tomlkit
 
-from flows.remote import FINAL_STATES, Api
+from flows.hosting.remote import FINAL_STATES, Api
 from media2dicom.ledger import Ledger
 from media2dicom.settings import CONFIG_VARIABLE, Settings, load_settings
 from tests import peers
@@ -65,7 +65,7 @@ class Machine:
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
         with (self.folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "flows.cluster", *arguments],
+                [sys.executable, "-m", "flows.hosting.cluster", *arguments],
                 env=self.environment | variables,
                 stdout=log,
                 stderr=subprocess.STDOUT,

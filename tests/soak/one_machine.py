@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from flows.remote import FINAL_STATES
+from flows.hosting.remote import FINAL_STATES
 from media2dicom.ledger import Ledger
 from media2dicom.model import Status
 from media2dicom.runs import MAX_BATCH_ROWS, VISIBLE_BATCHES

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flows.automations import START_S
+from flows.hosting.automations import START_S
 from media2dicom.model import Status
 from tests.soak import cluster as soak
 from tests.soak.sheet import large_manifest

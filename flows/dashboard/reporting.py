@@ -20,7 +20,7 @@ from uuid import UUID
 from prefect import tags
 from prefect.client.orchestration import get_client
 
-from flows.artifacts import (
+from flows.dashboard.artifacts import (
     courtesy,
     flow_run_id,
     key_of,

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 from rich.console import Console
 
-from flows.remote import FINAL_STATES, Api, Up, auth_string, running_up, settings_digest
-from flows.terminal import say
+from flows.commands.terminal import say
+from flows.hosting.remote import FINAL_STATES, Api, Up, auth_string, running_up, settings_digest
 from media2dicom.errors import Media2DicomError
 from media2dicom.selection import Selection
 from media2dicom.settings import Settings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from flows.terminal import JsonOption, console_for, exits, print_json, say
+from flows.commands.terminal import JsonOption, console_for, exits, print_json, say
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""`media2dicom servers`: add, list, echo, remove. Part of the command line's contract (cli.py)."""
+"""`media2dicom servers`: add, list, echo, remove. Part of the command line's contract (flows/cli.py)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.terminal import ConfigOption, JsonOption, console_for, exits, print_json, say
+from flows.commands.terminal import ConfigOption, JsonOption, console_for, exits, print_json, say
 from media2dicom.settings import config_path, load_settings
 
 servers = typer.Typer(help="The configured PACS servers.", no_args_is_help=True)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from flows.terminal import say
+from flows.commands.terminal import say
 from media2dicom.ledger import Ledger, LedgerRow, Run
 from media2dicom.manifest.report import Severity
 from media2dicom.model import Status

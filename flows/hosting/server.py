@@ -1,6 +1,6 @@
 """The Prefect server of this machine: how it is set up, and the process that `media2dicom up` starts of it.
 
-Whoever starts it holds the other end of its standard input: when that closes, the server ends, too (flows/up.py).
+Whoever starts it holds the other end of its standard input: when that closes, the server ends, too (commands/up.py).
 """
 
 from __future__ import annotations

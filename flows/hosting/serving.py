@@ -1,7 +1,7 @@
 """The table of deployments, and what the Prefect server is told of them: forms, schedule, limits, crash detection.
 
-`python -m flows.serving serve` registers and runs them on this machine: the child of `media2dicom up` (flows/up.py).
-`python -m flows.serving register` registers them for a work pool at PREFECT_API_URL, whose workers run them.
+`python -m flows.hosting.serving serve` registers and runs them on this machine: the child of `up`.
+`python -m flows.hosting.serving register` registers them for a work pool at PREFECT_API_URL, whose workers run them.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 
 from flows import forms
-from flows.automations import CRASHED_NEXT, HEARTBEAT_S, install_automations
-from flows.remote import read_up, settings_digest, write_up
-from flows.schedule import time_zone
-from flows.server import when_parent_ends
+from flows.hosting.automations import CRASHED_NEXT, HEARTBEAT_S, install_automations
+from flows.hosting.remote import read_up, settings_digest, write_up
+from flows.hosting.schedule import time_zone
+from flows.hosting.server import when_parent_ends
 from media2dicom import __version__
 from media2dicom.errors import Media2DicomError
 from media2dicom.settings import Settings, load_settings
@@ -234,7 +234,7 @@ def _end_our_group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """serve: until SIGTERM, or until whoever started us is gone. register: once."""
-    parser = argparse.ArgumentParser(prog="python -m flows.serving", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m flows.hosting.serving", description=__doc__)
     parser.add_argument("what", choices=["serve", "register"])
     parser.add_argument("--whole-server", action="store_true", help="Nobody else runs these deployments.")
     chosen = parser.parse_args(arguments)

@@ -1,5 +1,5 @@
-"""The processes of several machines that archive together, each `python -m flows.cluster ROLE`: which Prefect command
-it is, and with which variables. What an administrator starts of them, and in which order, is in deployments/README.md.
+"""The processes of several machines that archive together, each `python -m flows.hosting.cluster ROLE`: which Prefect
+command it is, and with which variables. What an administrator starts, in which order, is in deployments/README.md.
 
 An address that can be reached by others demands `dashboard.auth`, as with `media2dicom up`; the password travels in
 the environment only. Redis (PREFECT_REDIS_MESSAGING_URL) is what several server processes share their messages by;
@@ -14,8 +14,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from flows.remote import auth_string
-from flows.server import refuse_open_dashboard, server_environment
+from flows.hosting.remote import auth_string
+from flows.hosting.server import refuse_open_dashboard, server_environment
 from media2dicom.errors import Media2DicomError, SettingsError
 from media2dicom.settings import Settings, load_settings
 
@@ -53,13 +53,13 @@ _ON_MACHINES: Final = {
 
 def command_of(role: str, further: Sequence[str] = ()) -> list[str]:
     """The command that plays the role."""
-    from flows.serving import WORK_POOL
+    from flows.hosting.serving import WORK_POOL
 
     commands = {
-        "migrate": ["flows.prefect_database"],
+        "migrate": ["flows.hosting.prefect_database"],
         "server": ["prefect", "server", "start", *(["--no-services"] if os.environ.get(_REDIS) else [])],
         "services": ["prefect", "server", "services", "start"],
-        "register": ["flows.serving", "register"],
+        "register": ["flows.hosting.serving", "register"],
         # No limit over all runs: those that wait for their chunks would keep them from starting.
         "worker": ["prefect", "worker", "start", "--pool", WORK_POOL, *_WORKER],
     }
@@ -79,7 +79,7 @@ def environment_of(role: str, settings: Settings) -> dict[str, str]:
             "environment: PREFECT_API_URL is not set.",
             next_step="Set it to the Prefect server's address, such as http://prefect.example.org:4200/api.",
         )
-    from flows.automations import HEARTBEAT_S
+    from flows.hosting.automations import HEARTBEAT_S
 
     chosen = _ON_MACHINES | {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S)}
     return chosen | given | ({"PREFECT_API_AUTH_STRING": auth} if auth else {})
@@ -100,7 +100,7 @@ def _shared(given: Mapping[str, str]) -> dict[str, str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Become the Prefect command of the role: signals and exit code are its own."""
     roles = "; ".join(f"{role}: {what}" for role, what in ROLES.items())
-    parser = argparse.ArgumentParser(prog="python -m flows.cluster", epilog=roles, allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="python -m flows.hosting.cluster", epilog=roles, allow_abbrev=False)
     parser.add_argument("role", choices=list(ROLES))
     chosen, further = parser.parse_known_args(arguments)
     try:

@@ -13,16 +13,16 @@ import tomlkit
 from pydicom import dcmread
 from rich.console import Console
 
-from flows.embedded import archive
-from flows.screens import show_rows, show_summary
-from flows.terminal import say
+from flows.commands.embedded import archive
+from flows.commands.screens import show_rows, show_summary
+from flows.commands.terminal import say
 from media2dicom.model import Instance
 from media2dicom.pacs.demo import DemoPacs
 from media2dicom.pacs.store import StoreSession
 from media2dicom.settings import CONFIG_VARIABLE, Server, Settings, load_settings
 
-_IN_WHEEL = Path(__file__).parent / "demo_files"
-_IN_CHECKOUT = Path(__file__).parent.parent / "manifests" / "demo"
+_IN_WHEEL = Path(__file__).parents[1] / "demo_files"
+_IN_CHECKOUT = Path(__file__).parents[2] / "manifests" / "demo"
 _SERVER = "demo"
 
 

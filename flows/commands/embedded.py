@@ -15,10 +15,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.orphans import end_orphans
-from flows.remote import running_up
-from flows.screens import progress
-from flows.served import RunLeft, ServedRun, Wish, usable_up
+from flows.commands.screens import progress
+from flows.commands.served import RunLeft, ServedRun, Wish, usable_up
+from flows.hosting.orphans import end_orphans
+from flows.hosting.remote import running_up
 from media2dicom.errors import (
     AssociationRejected,
     ManifestUnusable,

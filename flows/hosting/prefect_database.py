@@ -1,7 +1,7 @@
 """Prefect's database, brought up to date once: its tables, and the block types (where notifications go, and such).
 
 A Prefect server does both when it starts. Of several that start at the same moment all but one would end with an
-error; theirs is therefore switched off (flows/cluster.py), and this is done before.
+error; theirs is therefore switched off (flows/hosting/cluster.py), and this is done before.
 """
 
 from __future__ import annotations

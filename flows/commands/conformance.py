@@ -1,4 +1,4 @@
-"""`media2dicom conformance`: the DICOM conformance statement of this version. Part of the contract (cli.py)."""
+"""`media2dicom conformance`: the DICOM conformance statement of this version. Part of the contract (flows/cli.py)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.terminal import console_for, exits, say
+from flows.commands.terminal import console_for, exits, say
 
 
 def conformance(

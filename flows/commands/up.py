@@ -21,11 +21,11 @@ from typing import IO
 from filelock import Timeout
 from rich.console import Console
 
-from flows.orphans import UP_VARIABLE, end_orphans, end_processes_of_up
-from flows.remote import Api, Up, auth_string, forget_up, read_up, up_lock, write_up
-from flows.schedule import next_night, time_zone
-from flows.server import refuse_open_dashboard, server_environment, url_of
-from flows.terminal import say
+from flows.commands.terminal import say
+from flows.hosting.orphans import UP_VARIABLE, end_orphans, end_processes_of_up
+from flows.hosting.remote import Api, Up, auth_string, forget_up, read_up, up_lock, write_up
+from flows.hosting.schedule import next_night, time_zone
+from flows.hosting.server import refuse_open_dashboard, server_environment, url_of
 from media2dicom.errors import AlreadyRunning, Media2DicomError, SettingsError
 from media2dicom.settings import CONFIG_VARIABLE, Settings, config_path
 
@@ -160,13 +160,15 @@ def _serve(settings: Settings, elsewhere: str | None, stop: threading.Event, con
     api_url = elsewhere or f"{url}/api"
     auth = auth_string(settings)
     environment = _environment(settings, home, api_url, auth)
-    serving = Child("The serving of the deployments", ["flows.serving", "serve"], environment, None)
+    serving = Child("The serving of the deployments", ["flows.hosting.serving", "serve"], environment, None)
     children = [serving]
     if elsewhere is None:
         _refuse_taken_port(settings)
         server_variables = server_environment(settings) | ({"PREFECT_SERVER_API_AUTH_STRING": auth} if auth else {})
-        server = Child("The Prefect server", ["flows.server"], environment | server_variables, home / "server.log")
-        serving = Child(serving.name, ["flows.serving", "serve", "--whole-server"], environment, None)
+        server = Child(
+            "The Prefect server", ["flows.hosting.server"], environment | server_variables, home / "server.log"
+        )
+        serving = Child(serving.name, ["flows.hosting.serving", "serve", "--whole-server"], environment, None)
         children = [server, serving]
     write_up(settings, Up(os.getpid(), url, api_url))
     try:
