@@ -246,9 +246,9 @@ def cache_info(config: ConfigOption = None) -> None:
 
     console = console_for()
     with exits(console):
-        settings = load_settings()
-    use = Cache(settings.cache_dir).use()
-    say(console, f"{settings.cache_dir}: {use.files} files, {megabytes(use.size_bytes)}")
+        folder = load_settings().cache_dir
+        use = Cache(folder).use()
+    say(console, f"{folder}: {use.files} files, {megabytes(use.size_bytes)}")
 
 
 @cache.command("clear")

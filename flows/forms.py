@@ -25,7 +25,7 @@ from pydantic_core import CoreSchema
 from media2dicom.errors import ManifestUnusable, Media2DicomError, error_kinds
 from media2dicom.inbox import ATTENTION, DONE
 from media2dicom.ledger import DONE_STATUSES, Ledger, Run
-from media2dicom.manifest.tables import SUFFIXES
+from media2dicom.manifest.tables import is_manifest_name
 from media2dicom.settings import Settings, load_settings
 from media2dicom.steps.record import UNFINISHED
 
@@ -112,15 +112,9 @@ def in_inbox(settings: Settings) -> list[str]:
         here = Path(folder)
         top = here == settings.inbox
         folders[:] = [name for name in folders if not name.startswith(".") and not (top and name == DONE)]
-        found += [here / name for name in names if _is_manifest(here / name)]
+        found += [here / name for name in names if is_manifest_name(name) and (here / name).is_file()]
     found.sort(key=lambda path: (path.is_relative_to(settings.inbox / ATTENTION), str(path)))
     return [shown_path(settings, path) for path in found[:_MAX_CHOICES]]
-
-
-def _is_manifest(path: Path) -> bool:
-    hidden = path.name.startswith((".", "~"))
-    result = path.stem.endswith(".results")
-    return path.suffix.lower() in SUFFIXES and not hidden and not result and path.is_file()
 
 
 def with_rows_left(settings: Settings) -> list[str]:

@@ -21,18 +21,15 @@ from typing import Final
 
 from media2dicom.cache import atomic_write
 from media2dicom.errors import CacheFailed, ManifestUnusable, Media2DicomError, sealed
-from media2dicom.inbox import ATTENTION, DONE
-from media2dicom.manifest.reading import read_manifest
-from media2dicom.manifest.tables import SUFFIXES
-from media2dicom.runs import default_results_path
+from media2dicom.inbox import ATTENTION, DONE, read_here
+from media2dicom.manifest.tables import RESULTS_SUFFIX, is_manifest_name, is_passing_name
 from media2dicom.settings import Settings
 
-_RESULTS: Final = default_results_path(Path("m")).name.removeprefix("m")  # .results.xlsx
 _OTHER_SHEETS: Final = (".xls", ".xlsm", ".xlsb", ".ods", ".numbers")  # meant as manifests, but not to be read
 _NOTE: Final = ".note.txt"
 _NOTE_BEGINS: Final = "Media2DICOM did not take "
 _MAX_NAME_BYTES: Final = 255  # of a name in Linux's and other file systems
-_ROOM_BYTES: Final = len(" (999)" + _RESULTS)  # what names are made of it by appending
+_ROOM_BYTES: Final = len(" (999)" + RESULTS_SUFFIX)  # what names are made of it by appending
 _LOGGER = logging.getLogger("media2dicom")
 
 
@@ -123,7 +120,7 @@ class Inbox:
             self._judged[one] = None
             try:
                 with sealed("Reading the manifest"):
-                    read_manifest(one.path, media_roots=self.settings.media_roots, hash_media=False)
+                    read_here(self.settings, one.path, hash_media=False)
             except Media2DicomError as error:
                 self._judged[one] = error
         return self._judged[one]
@@ -148,7 +145,7 @@ def _entries(inbox: Path) -> Iterator[tuple[Path, Media2DicomError | None]]:
             continue
         for entry in entries:
             path, name = folder / entry.name, entry.name
-            if name.startswith((".", "~$")) or (folder == inbox and name in {DONE, ATTENTION}):
+            if is_passing_name(name) or (folder == inbox and name in {DONE, ATTENTION}):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 folders.append(path)
@@ -166,8 +163,7 @@ def _entries(inbox: Path) -> Iterator[tuple[Path, Media2DicomError | None]]:
 
 
 def _means_manifest(name: str) -> bool:
-    lower = name.lower()
-    return lower.endswith((*SUFFIXES, *_OTHER_SHEETS)) and not lower.endswith(_RESULTS)
+    return is_manifest_name(name) or name.lower().endswith(_OTHER_SHEETS)
 
 
 def _odd(path: Path) -> Media2DicomError | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from media2dicom.errors import ApprovalPending, DuplicateRow, ManifestUnusable
-from media2dicom.inbox import home_of
+from media2dicom.inbox import read_here
 from media2dicom.ledger import Entry, LedgerRow, Run
 from media2dicom.manifest.keys import digest, row_key
-from media2dicom.manifest.reading import read_manifest
 from media2dicom.manifest.report import Manifest, Problem, RefusedRow, SkippedRow
 from media2dicom.media import media_sha256
 from media2dicom.model import Outcome, Status
@@ -29,13 +28,7 @@ def begin_run(
     if not approval:
         _refuse_pending(bench, manifest, run_id)
     sha256 = sha256_of(manifest)
-    roots = (*settings.media_roots, home_of(settings, manifest))
-    found = read_manifest(
-        manifest,
-        media_roots=roots,
-        known_servers=settings.servers,
-        sop_class_policy=settings.sop_class_policy,
-    )
+    found = read_here(settings, manifest)
     if sha256_of(manifest) != sha256:
         raise ManifestUnusable(f"{manifest.name} was written to while it was read.")
     if server_name is not None or any(row.destination is None for row in found.rows):

@@ -108,7 +108,12 @@ class Cache:
             shutil.rmtree(folder, ignore_errors=True)
 
     def use(self) -> CacheUse:
-        sizes = [file.stat().st_size for file in self.folder.rglob("*") if file.is_file()]
+        """What lies there now; files that a run removes meanwhile are not counted. Raises OSError."""
+        sizes = []
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    sizes.append(Path(folder, name).lstat().st_size)
         return CacheUse(len(sizes), sum(sizes))
 
     def clear(self, *, keep_rows: Collection[str], keep_runs: Collection[str]) -> CacheUse:

@@ -255,6 +255,7 @@ class ObjectNotConformant(RowRefused):
 
 class PacsError(Media2DicomError):
     code = "pacs-error"
+    default_next_step = "Look at the PACS's log, then retry."
 
 
 class PacsUnreachable(PacsError):

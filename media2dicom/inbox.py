@@ -18,6 +18,8 @@ from media2dicom.cache import atomic_write
 from media2dicom.errors import CacheFailed, WindowEnded
 from media2dicom.ledger import Ledger
 from media2dicom.locks import exclusive
+from media2dicom.manifest.reading import read_manifest
+from media2dicom.manifest.report import Manifest
 from media2dicom.media import media_sha256
 from media2dicom.model import Status
 from media2dicom.settings import Settings
@@ -48,6 +50,17 @@ def home_of(settings: Settings, manifest: Path) -> Path:
     """The folder that the manifest's media are looked for in: where it lay in the inbox before it was filed."""
     place = place_in(settings, manifest)
     return manifest.resolve().parent if place is None else settings.inbox.resolve() / place[1].parent
+
+
+def read_here(settings: Settings, manifest: Path, *, hash_media: bool = True) -> Manifest:
+    """As `read_manifest`, by this site's settings; the media of one that was filed are where it lay before."""
+    return read_manifest(
+        manifest,
+        media_roots=(*settings.media_roots, home_of(settings, manifest)),
+        known_servers=settings.servers,
+        hash_media=hash_media,
+        sop_class_policy=settings.sop_class_policy,
+    )
 
 
 def file_away(bench: Workbench, manifest: Path, summary: Summary) -> Summary:

@@ -1,4 +1,4 @@
-"""The upload limit and the size warning, checked on what would be sent (conformance statement, section 4.1)."""
+"""The upload limit and the size warning, checked on what would be sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def refuse_over_limit(size_bytes: int, media: str, *, at_least: bool = False) ->
     how = "at least " if at_least else ""
     raise OverUploadLimit(
         f"{media} makes a DICOM instance of {how}{megabytes(size_bytes)}; the upload limit is {UPLOAD_LIMIT_MB:,} MB.",
-        next_step="Make it smaller: fewer frames (frame_interval_s, end_s, max_frames), a coarser mesh.",
+        next_step="Make it smaller: fewer frames of a video (frame_interval_s, end_s, max_frames), a smaller picture, "
+        "document or mesh.",
     )
 
 

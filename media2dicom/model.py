@@ -36,7 +36,7 @@ class SopClassPolicy(StrEnum):
 class VideoMode(StrEnum):
     FRAMES = "frames"  # an instance per sampled frame
     CINE = "cine"  # one multi-frame instance of the sampled frames
-    NATIVE = "native"  # the clip's own H.264 or H.265 stream
+    NATIVE = "native"  # the clip's own H.264, H.265 or MPEG-2 stream
     TRANSCODE = "transcode"  # as native; a stream that may not be kept is coded anew
 
 
@@ -60,7 +60,7 @@ class Options:
     accession_override: str | None = None
     modality: str | None = None
     sop_class_policy: SopClassPolicy = SopClassPolicy.SECONDARY_CAPTURE
-    transfer_syntax: str | None = None  # a UID of media2dicom.dicom.encoding.TRANSFER_SYNTAXES
+    transfer_syntax: str | None = None  # a UID of media2dicom.dicom.transfer_syntaxes
     content_date: str | None = None  # DA
     content_time: str | None = None  # TM
     frame_interval_s: float | None = None

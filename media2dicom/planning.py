@@ -20,9 +20,9 @@ from media2dicom.dicom.transfer_syntaxes import VIDEO_SYNTAX_UIDS
 from media2dicom.dicom.uids import content_key
 from media2dicom.errors import DuplicateRow, Media2DicomError, NoPresentationContext, sealed
 from media2dicom.identity import confirm_identity
+from media2dicom.inbox import read_here
 from media2dicom.limits import size_warning
 from media2dicom.manifest.keys import study_reference
-from media2dicom.manifest.reading import read_manifest
 from media2dicom.manifest.report import Manifest, Note, Problem, Severity
 from media2dicom.media.payload import MediaPlan
 from media2dicom.model import Instance, Row, VideoMode
@@ -60,12 +60,7 @@ class Plan:
 
 def plan_manifest(manifest: Path, settings: Settings, server_name: str | None, *, offline: bool) -> Plan:
     """Raises ManifestUnusable and ServerUnknown. A server that does not answer is a problem of each of its rows."""
-    found = read_manifest(
-        manifest,
-        media_roots=settings.media_roots,
-        known_servers=settings.servers,
-        sop_class_policy=settings.sop_class_policy,
-    )
+    found = read_here(settings, manifest)
     if not offline and (server_name is not None or any(row.destination is None for row in found.rows)):
         server_name, _ = settings.server(server_name)
     problems, plans = list(found.problems), []
@@ -212,6 +207,9 @@ def _context_notes(name: str, server: Server, settings: Settings, plans: list[Ro
         elif refused := VIDEO_SYNTAX_UIDS & (syntaxes - accepted[sop_class]):
             names = ", ".join(sorted(UID(one).name for one in refused))
             notes.append(Note("no-presentation-context", f"{name} does not accept videos as {names}."))
-        elif syntaxes - accepted[sop_class]:
-            notes.append(Note("transcoded", f"{name} refuses JPEG for {title}: it will be sent uncompressed."))
+        elif refused := syntaxes - accepted[sop_class]:
+            names = ", ".join(sorted(UID(one).name for one in refused))
+            notes.append(
+                Note("transcoded", f"{name} does not accept {title} as {names}: it will be sent natively encoded.")
+            )
     return notes

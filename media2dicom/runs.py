@@ -19,6 +19,7 @@ from media2dicom.inbox import complete_filing
 from media2dicom.ledger import LedgerRow, Numbers, Run
 from media2dicom.locks import exclusive
 from media2dicom.manifest.results import write_results
+from media2dicom.manifest.tables import RESULTS_SUFFIX
 from media2dicom.media import media_sha256
 from media2dicom.model import Batch
 from media2dicom.pacs.associations import echo
@@ -129,7 +130,7 @@ def close_window(bench: Workbench, run_id: str, numbers: Numbers | None = None) 
 
 
 def default_results_path(manifest: Path) -> Path:
-    return manifest.with_name(f"{manifest.stem}.results.xlsx")
+    return manifest.with_name(manifest.stem + RESULTS_SUFFIX)
 
 
 def refuse_results_path(manifest: Path, results: Path | None) -> None:

@@ -28,7 +28,7 @@ ENV_PREFIX: Final = "MEDIA2DICOM_"
 CONFIG_VARIABLE: Final = ENV_PREFIX + "CONFIG"
 
 MEGABYTE: Final = 1_000_000  # 1 MB = 1,000,000 bytes, in settings, messages and limits alike
-UPLOAD_LIMIT_MB: Final = 4000  # fixed (conformance statement, section 4.1)
+UPLOAD_LIMIT_MB: Final = 4000  # fixed: no setting
 UPLOAD_LIMIT_BYTES: Final = UPLOAD_LIMIT_MB * MEGABYTE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,27 @@ def test_written_file_is_complete_and_private(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert [one.name for one in path.parent.iterdir()] == ["a.dcm"]
+
+
+def test_files_that_go_away_while_they_are_counted_are_no_error(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    (tmp_path / "stays").write_bytes(b"x" * 7)
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            for number in range(50):
+                (tmp_path / f"{number}").write_bytes(b"")
+            for number in range(50):
+                (tmp_path / f"{number}").unlink()
+
+    worker = threading.Thread(target=come_and_go)
+    worker.start()
+    try:
+        assert {cache.use().size_bytes for _ in range(200)} == {7}
+    finally:
+        over.set()
+        worker.join()
 
 
 def test_failed_write_leaves_the_former_file_and_nothing_else(tmp_path: Path) -> None:

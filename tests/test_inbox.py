@@ -18,10 +18,10 @@ from media2dicom.arrivals import Inbox, Look, arrival
 from media2dicom.beginning import begin_run
 from media2dicom.carry_over import claimed, server_of
 from media2dicom.errors import AlreadyRunning, CacheFailed, WindowEnded
-from media2dicom.inbox import complete_filing, file_away, home_of
-from media2dicom.manifest.reading import read_manifest
+from media2dicom.inbox import complete_filing, file_away, home_of, read_here
 from media2dicom.media import media_sha256
 from media2dicom.model import Status
+from media2dicom.planning import plan_manifest
 from media2dicom.runs import default_results_path, last_run
 from media2dicom.settings import Nightly, Server, Settings
 from media2dicom.steps.workbench import Workbench
@@ -402,8 +402,8 @@ def test_media_of_a_manifest_in_attention_are_found_where_they_were_dropped(sett
     (settings.inbox / "lab").mkdir()
     (settings.inbox / "lab" / "a.jpg").write_bytes(b"media")
     assert home_of(settings, path) == (settings.inbox / "lab").resolve()
-    [row] = read_manifest(path, media_roots=[home_of(settings, path)]).rows
-    assert row.media_path == (settings.inbox / "lab" / "a.jpg").resolve()
+    for found in (read_here(settings, path), plan_manifest(path, settings, None, offline=True).manifest):
+        assert [row.media_path for row in found.rows] == [(settings.inbox / "lab" / "a.jpg").resolve()]
     assert home_of(settings, drop(settings, "lab/m.csv")) == (settings.inbox / "lab").resolve()
     assert home_of(settings, Path("/elsewhere/m.csv")) == Path("/elsewhere")
 
@@ -535,9 +535,9 @@ def test_a_manifest_that_another_night_files_during_the_look_gets_no_note(
 
     def filed_meanwhile(*arguments: Any, **options: Any) -> Any:
         path.unlink()
-        return read_manifest(*arguments, **options)
+        return read_here(*arguments, **options)
 
-    monkeypatch.setattr(arrivals, "read_manifest", filed_meanwhile)
+    monkeypatch.setattr(arrivals, "read_here", filed_meanwhile)
     assert Inbox(settings).look() == Look((), (), ())
     assert not list(settings.inbox.iterdir())
 

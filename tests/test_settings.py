@@ -45,13 +45,15 @@ def test_defaults_are_the_designs() -> None:
 
 
 def test_sample_settings_are_the_defaults_and_two_servers() -> None:
-    sample = load_settings(Path(__file__).parent.parent / "deployments" / "media2dicom.sample.toml")
+    path = Path(__file__).parent.parent / "deployments" / "media2dicom.sample.toml"
+    sample = load_settings(path)
+    assert [name for name in Settings.model_fields if name not in path.read_text(encoding="utf-8")] == []
     defaults = Settings().model_dump(exclude={"servers"})
     assert sample.model_dump(exclude={"servers"}) == defaults
     assert set(sample.servers) == {"hospital", "secure"}
 
 
-def test_file_is_looked_for_where_the_design_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_is_looked_for_where_the_readme_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert config_path() == tmp_path / "user-config" / "media2dicom" / "media2dicom.toml"
     local = config(tmp_path, "")
     assert config_path() == local

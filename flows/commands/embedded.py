@@ -27,8 +27,8 @@ from media2dicom.errors import (
     PacsUnreachable,
     TlsFailed,
 )
+from media2dicom.inbox import read_here
 from media2dicom.ledger import LedgerRow
-from media2dicom.manifest.reading import read_manifest
 from media2dicom.model import Status
 from media2dicom.runs import last_run, manifest_lock, refuse_results_path
 from media2dicom.selection import Selection
@@ -127,8 +127,7 @@ def _archive_there(served: ServedRun, bench: Workbench, wish: Wish, console: Con
         return bench.ledger.counts(served.run_id) if served.run_id else {}
 
     if wish.retry is None:  # what is no manifest is told at once, not by a run in the dashboard
-        settings = bench.settings
-        read_manifest(wish.manifest, media_roots=settings.media_roots, known_servers=settings.servers, hash_media=False)
+        read_here(bench.settings, wish.manifest, hash_media=False)
     with progress(console, f"Archiving {wish.manifest.name}", counts):
         ended = served.wait(console) if served.begin(wish) else ""
     run = bench.ledger.run(served.run_id) if served.run_id else None

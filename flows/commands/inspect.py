@@ -25,6 +25,7 @@ class Verdict(IntEnum):
     CONFORMS = 0
     FINDINGS = 1
     NO_DICOM = 2
+    NOT_WRITTEN = 3
 
 
 def inspect(
@@ -34,7 +35,10 @@ def inspect(
     identity: Annotated[bool, typer.Option("--identity", help="Show patient, study and free text too.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """What a DICOM file holds, a picture of it, and what the validator finds. Exit 1 with findings, 2 if no DICOM."""
+    """What a DICOM file holds, a picture of it, and what the validator finds.
+
+    Exit 1 with findings, 2 when it is no DICOM file, 3 when a file could not be written.
+    """
     from media2dicom.inspection import facts_of, is_ours
     from media2dicom.validation import check
     from media2dicom.validation.written import open_written
@@ -47,7 +51,7 @@ def inspect(
         _end_without(console, f"{file} cannot be read: {error.strerror or type(error).__name__}.", json=json)
     except Exception:  # noqa: BLE001 - whatever pydicom makes of other bytes
         _end_without(console, f"{file} is no DICOM file (PS3.10).", json=json)
-    with exits(console, json=json):
+    with exits(console, json=json, otherwise=Verdict.NOT_WRITTEN):
         facts, found, ours = facts_of(written, identity=identity), tuple(check(written)), is_ours(written)
         picture, reason = _save_picture(written, out)
         extracted = _extract(written, extract) if extract is not None else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.commands.terminal import say
+from media2dicom.errors import Media2DicomError
 from media2dicom.ledger import Ledger, LedgerRow, Run
 from media2dicom.manifest.report import Severity
 from media2dicom.model import Status
@@ -47,7 +48,9 @@ def progress(console: Console, title: str, counts: Callable[[], Mapping[Status, 
 
         def watch() -> None:
             while not stop.wait(0.2):
-                found = counts()
+                found: Mapping[Status, int] = {}
+                with suppress(Media2DicomError):  # a ledger that cannot be read for a moment: the next look tells
+                    found = counts()
                 if found:
                     done = sum(n for status, n in found.items() if status in _STYLES)
                     states = ", ".join(f"{count} {status.lower()}" for status, count in sorted(found.items()))

@@ -43,13 +43,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable outpu
 
 
 @contextmanager
-def exits(console: Console, *, json: bool = False) -> Iterator[None]:
-    """Errors as a line for people, as JSON where it was asked for, and as the contract's exit code."""
+def exits(console: Console, *, json: bool = False, otherwise: int = Exit.ROWS_NOT_STORED) -> Iterator[None]:
+    """Errors as a line for people, as JSON where it was asked for, and as an exit code.
+
+    `otherwise`: the code of what is neither the manifest, nor a PACS or the settings, nor a run under way.
+    """
     try:
         with sealed("The command"):
             yield
     except Media2DicomError as error:
-        code = _exit_code(error)
+        code = _exit_code(error, otherwise)
         console.print(f"[bold red]{type(error).__name__}[/] ({error.code}): ", end="")
         say(console, error.message)
         say(console, error.next_step)
@@ -59,14 +62,14 @@ def exits(console: Console, *, json: bool = False) -> Iterator[None]:
         raise typer.Exit(code) from None
 
 
-def _exit_code(error: BaseException) -> Exit:
+def _exit_code(error: BaseException, otherwise: int) -> int:
     if isinstance(error, ManifestUnusable):
         return Exit.MANIFEST
     if isinstance(error, AlreadyRunning):
         return Exit.ALREADY_RUNNING
     if isinstance(error, PacsError | SettingsError):
         return Exit.PACS_OR_SETTINGS
-    return Exit.ROWS_NOT_STORED
+    return otherwise
 
 
 def console_for(json: bool = False) -> Console:

@@ -23,7 +23,7 @@ ROLES: Final = {
     "migrate": "bring Prefect's database up to date, and end",
     "server": "API and dashboard; further arguments are those of `prefect server start`, such as --workers 2",
     "services": "what runs beside several server processes, once: the schedules, the recording, the automations",
-    "register": "tell the server of the deployments, the limits and the automation, and end",
+    "register": "tell the server of the deployments, the limits and the automations, and end",
     "worker": "run flows on this machine; further arguments are those of `prefect worker start`, such as --name",
 }
 _SERVERS: Final = {"migrate", "server", "services"}

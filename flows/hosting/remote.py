@@ -1,6 +1,6 @@
 """What `media2dicom up` leaves for other commands: where it runs, with which settings; and a client of its server.
 
-Plain HTTP: Prefect itself takes seconds to import. How runs are begun and waited for is in flows/commands/embedded.py.
+Plain HTTP: Prefect itself takes seconds to import. How runs are begun and waited for is in commands/served.py.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ async def close_dead_runs(client: PrefectClient, deployment_ids: Sequence[Any]) 
 
 
 async def register(settings: Settings) -> None:
-    """All deployments for the work pool, which is made when it is missing, limits and automation."""
+    """All deployments for the work pool, which is made when it is missing, limits and automations."""
     async with get_client() as client:
         pool = WorkPoolCreate(name=WORK_POOL, type="process", description="Machines that archive media.")
         with suppress(ObjectAlreadyExists):

@@ -1,4 +1,4 @@
-"""Payload in, complete instances out: what both builders share, and the one place that chooses between them.
+"""Payload in, complete instances out: what all builders share, and the one place that chooses between them.
 
 `build_instances` is called by the pipeline and by `media2dicom convert` alike.
 """

@@ -1,6 +1,6 @@
 """Which SOP Class pictures become: by the policy that the row chooses, the source's class and the pixels.
 
-`KINDS` and `NATIVE_KINDS` are the whole of it; what each kind's modules hold is `pictures.py`'s. A policy that cannot
+`KINDS` and `NATIVE_KINDS` are the whole of it; what each kind's modules hold is `images.py`'s. A policy that cannot
 conform for a source or a picture is refused with the reason; nothing becomes Secondary Capture in silence.
 """
 

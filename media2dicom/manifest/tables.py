@@ -24,12 +24,24 @@ from media2dicom.manifest.traps import MAX_CELLS, Traps, scan_workbook, sheet_na
 DATA_SHEET: Final = "Data"
 DEFAULTS_SHEET: Final = "Defaults"
 SUFFIXES: Final = (".xlsx", ".csv", ".tsv")
+RESULTS_SUFFIX: Final = ".results.xlsx"
 _OLE: Final = b"\xd0\xcf\x11\xe0"  # .xls, and .xlsx with a password
 _ZIP: Final = b"PK\x03\x04"
 _MAX_TEXT_BYTES: Final = 500_000_000
 _DELIMITERS: Final = ",;\t"
 
 Cell = str | int | float | bool | dt.date | dt.time | dt.timedelta  # dt.datetime is a dt.date
+
+
+def is_passing_name(name: str) -> bool:
+    """Of a hidden file, or of what a spreadsheet program lays beside a file that is open (~$NAME)."""
+    return name.startswith((".", "~$"))
+
+
+def is_manifest_name(name: str) -> bool:
+    """Whether a file of this name in a folder is meant as a manifest, and not as the results of one."""
+    lower = name.lower()
+    return lower.endswith(SUFFIXES) and not lower.endswith(RESULTS_SUFFIX) and not is_passing_name(name)
 
 
 @dataclass(frozen=True)

@@ -280,11 +280,12 @@ def sop_class_policy(value: str) -> SopClassPolicy:
 
 
 def transfer_syntax(value: str) -> str:
-    """The UID of one of the five transfer syntaxes, from UID or friendly name."""
+    """The UID of a transfer syntax that objects can be written in, from UID or friendly name."""
     found = transfer_syntax_uid(value)
     if found is None:
         raise ValueRefused(
-            "the transfer syntax is unknown", "Write .50, .51, .57, .70, explicit, or the UID of one of them."
+            "the transfer syntax is unknown",
+            "Write .50, .51, .57, .70 or explicit, for a whole video .100 to .104 or .107; or the UID of one of them.",
         )
     return found
 

@@ -1,6 +1,6 @@
 """JPEG's own structure (ISO/IEC 10918-1 Annex B): what a file holds, and its bitstream without metadata.
 
-Markers only. Pixels are decoded in image.py; how a stream is encapsulated is for media2dicom.dicom.
+Markers only. Pixels are decoded in jpeg_reader.py; how a stream is encapsulated is for media2dicom.dicom.
 """
 
 from __future__ import annotations

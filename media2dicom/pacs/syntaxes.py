@@ -41,14 +41,12 @@ COMPRESSED: Final = (
 OTHERS: Final = (uid.DeflatedExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
 RECEIVABLE: Final = (*UNCOMPRESSED, *COMPRESSED, *OTHERS)
 
-# The conformance statement's sources (section 5), for when the PACS does not tell an image's SOP Class, and the
-# classes that studies commonly hold beside them.
+# Classes that studies commonly hold, the likely ones first: for when the PACS does not tell an image's SOP Class.
 SOURCE_CLASSES: Final = tuple(
     UID(f"1.2.840.10008.5.1.4.1.1.{suffix}")
     for suffix in (
         *("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "104.1", "11.1", "11.2", "11.3", "11.4"),
         *("12.1", "12.1.1", "12.2", "12.2.1", "2", "2.1", "20", "3", "3.1", "4", "4.1", "4.2"),
-        # beside the statement
         *("6.1", "6.2", "7", "7.1", "7.2", "7.3", "7.4", "2.2", "4.3", "4.4", "13.1.1", "13.1.2", "13.1.3"),
         *("13.1.4", "13.1.5", "14.1", "14.2", "77.1.1", "77.1.2", "77.1.3", "77.1.4", "77.1.1.1", "77.1.2.1"),
         *("77.1.4.1", "77.1.5.1", "77.1.5.2", "77.1.5.4", "77.1.6", "128", "128.1", "130", "481.1"),

@@ -190,7 +190,7 @@ class _Shipment:
             raise no_association
 
     def _acceptable(self, session: StoreSession, row_key: str, instance: Instance) -> Instance:
-        """The instance in a transfer syntax that the PACS takes; rewritten natively when it refuses JPEG."""
+        """The instance in a transfer syntax that the PACS takes; rewritten natively when it refuses its own."""
         refuse_incomplete(instance)
         accepted = session.accepted_syntaxes(instance.sop_class_uid)
         if instance.transfer_syntax_uid in accepted:
@@ -208,7 +208,7 @@ class _Shipment:
             raise
         except Exception as error:  # noqa: BLE001 - a file that nobody foresaw must not take the other rows along
             raise ObjectNotConformant(
-                f"The PACS refuses JPEG, and the object could not be rewritten without ({type(error).__name__})."
+                f"The PACS refuses the object's transfer syntax; writing it natively failed ({type(error).__name__})."
             ) from None
         self._bench.ledger.replace_instance(row_key, rewritten)
         return rewritten

@@ -106,7 +106,7 @@ def test_model_is_drawn_and_extracted_byte_for_byte(inspect: Callable[..., Resul
     (file,) = (tmp_path / "payload").iterdir()
     assert (file.suffix, file.read_bytes()) == (".stl", real_media.binary_stl(real_media.sphere(33)))
     again = inspect(good("STL"), "--out", tmp_path / "again.png", "--extract", tmp_path / "payload")
-    assert (again.exit_code, "is there already" in again.output) == (1, True)
+    assert (again.exit_code, "is there already" in again.output) == (3, True)
 
 
 def test_video_is_shown_by_its_first_frame_and_extracted_as_it_was(
@@ -189,7 +189,7 @@ def test_picture_takes_no_other_files_place_and_is_for_its_owner_alone(
     before = file.read_bytes()
     for taken in (file, other):
         told = inspect(file, "--out", taken)
-        assert (told.exit_code, "is there already" in told.output, "another --out" in told.output) == (1, True, True)
+        assert (told.exit_code, "is there already" in told.output, "another --out" in told.output) == (3, True, True)
     assert (file.read_bytes(), other.read_bytes()) == (before, b"another picture")
     beside = file.with_name(f"{file.name}.png")
     beside.symlink_to(other)
