@@ -16,12 +16,11 @@ from typing import Final
 
 from media2dicom.cache import atomic_write
 from media2dicom.errors import CacheFailed, WindowEnded
-from media2dicom.ledger import Ledger
+from media2dicom.ledger import NOT_SENT, Ledger
 from media2dicom.locks import exclusive
 from media2dicom.manifest.reading import read_manifest
 from media2dicom.manifest.report import Manifest
 from media2dicom.media import media_sha256
-from media2dicom.model import Status
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench
 from media2dicom.summary import Summary
@@ -31,7 +30,6 @@ ATTENTION: Final = "attention"
 _LOCK: Final = "inbox/filing"
 _INTENT: Final = ".filing.json"  # in the inbox: what a killed filing had begun
 _PATIENCE_S: Final = 60  # filing takes milliseconds
-_NOT_TRIED: Final = frozenset({Status.CHECKED, Status.IDENTIFIED, Status.PREPARED})
 _LOGGER = logging.getLogger("media2dicom")
 
 
@@ -118,7 +116,7 @@ def _warn(what: str, error: OSError | CacheFailed) -> None:
 
 
 def _waits(summary: Summary) -> bool:
-    return any(status in _NOT_TRIED or code == WindowEnded.code for status, code in summary.by_cause)
+    return any(status in NOT_SENT or code == WindowEnded.code for status, code in summary.by_cause)
 
 
 # --- the move ---------------------------------------------------------------------------------------------------

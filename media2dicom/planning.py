@@ -202,14 +202,13 @@ def _context_notes(name: str, server: Server, settings: Settings, plans: list[Ro
         return [Note(error.code, f"{name}: {error.message}")]
     for sop_class, syntaxes in wanted.items():
         title = UID(sop_class).name
+        refused = syntaxes - accepted.get(sop_class, frozenset())
+        names = ", ".join(sorted(UID(one).name for one in refused & VIDEO_SYNTAX_UIDS or refused))
         if not accepted.get(sop_class):
             notes.append(Note("no-presentation-context", f"{name} does not accept {title}."))
-        elif refused := VIDEO_SYNTAX_UIDS & (syntaxes - accepted[sop_class]):
-            names = ", ".join(sorted(UID(one).name for one in refused))
+        elif refused & VIDEO_SYNTAX_UIDS:
             notes.append(Note("no-presentation-context", f"{name} does not accept videos as {names}."))
-        elif refused := syntaxes - accepted[sop_class]:
-            names = ", ".join(sorted(UID(one).name for one in refused))
-            notes.append(
-                Note("transcoded", f"{name} does not accept {title} as {names}: it will be sent natively encoded.")
-            )
+        elif refused:
+            text = f"{name} does not accept {title} as {names}: it will be sent natively encoded."
+            notes.append(Note("transcoded", text))
     return notes

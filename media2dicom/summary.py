@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from media2dicom.errors import cause_words
-from media2dicom.ledger import DONE_STATUSES, LedgerRow, Numbers
+from media2dicom.ledger import DONE_STATUSES, UNDER_WAY, LedgerRow, Numbers
 from media2dicom.model import Status
 from media2dicom.steps.workbench import Workbench
 
-_UNDER_WAY: Final = frozenset({Status.CHECKED, Status.IDENTIFIED, Status.PREPARED, Status.SENDING})
 # Where every row that is not stored ended in the same way; else some failed, and that is what counts.
 _ALONE: Final = {
     Status.REFUSED: "were refused",
@@ -87,7 +86,7 @@ def _were(count: int) -> str:
 def _words(status: Status, code: str) -> str:
     if code:
         return cause_words(code)
-    return "not begun" if status is Status.CHECKED else "not finished" if status in _UNDER_WAY else status.lower()
+    return "not begun" if status is Status.CHECKED else "not finished" if status in UNDER_WAY else status.lower()
 
 
 def summarise(
@@ -105,7 +104,7 @@ def explanation(row: LedgerRow, run_id: str) -> tuple[str, str]:
     message, next_step = row.outcome.message, row.outcome.next_step
     if row.status == Status.STORED and row.stored_run != run_id:
         message = "Stored by an earlier run; nothing was sent."
-    if row.status in _UNDER_WAY:  # a run of another sheet has the same row in hand
+    if row.status in UNDER_WAY:  # a run of another sheet has the same row in hand
         message = message or "Another run is at work on this row."
         next_step = next_step or "Run the manifest again when the other run has ended."
     return message, next_step

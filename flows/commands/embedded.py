@@ -18,6 +18,7 @@ from rich.console import Console
 from flows.commands.screens import progress
 from flows.commands.served import RunLeft, ServedRun, Wish, usable_up
 from flows.hosting.orphans import end_orphans
+from flows.hosting.quiet import QUIET
 from flows.hosting.remote import running_up
 from media2dicom.errors import (
     AssociationRejected,
@@ -36,15 +37,12 @@ from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench, open_workbench
 from media2dicom.summary import Summary, summarise
 
-_DEFAULTS = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
+_DEFAULTS = QUIET | {
     "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     # The outcome table says what a person needs; Prefect's own lines stay in its run logs.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "media2dicom",
-    "PREFECT_LOGGING_COLORS": "false",
 }
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from flows.commands.terminal import say
 from media2dicom.errors import Media2DicomError
-from media2dicom.ledger import Ledger, LedgerRow, Run
+from media2dicom.ledger import ENDED, Ledger, LedgerRow, Run
 from media2dicom.manifest.report import Severity
 from media2dicom.model import Status
 from media2dicom.planning import Plan
@@ -52,7 +52,7 @@ def progress(console: Console, title: str, counts: Callable[[], Mapping[Status, 
                 with suppress(Media2DicomError):  # a ledger that cannot be read for a moment: the next look tells
                     found = counts()
                 if found:
-                    done = sum(n for status, n in found.items() if status in _STYLES)
+                    done = sum(n for status, n in found.items() if status in ENDED)
                     states = ", ".join(f"{count} {status.lower()}" for status, count in sorted(found.items()))
                     bar.update(task, total=sum(found.values()), completed=done, states=states)
 

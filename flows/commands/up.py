@@ -23,6 +23,7 @@ from rich.console import Console
 
 from flows.commands.terminal import say
 from flows.hosting.orphans import UP_VARIABLE, end_orphans, end_processes_of_up
+from flows.hosting.quiet import QUIET
 from flows.hosting.remote import Api, Up, auth_string, forget_up, read_up, up_lock, write_up
 from flows.hosting.schedule import next_night, time_zone
 from flows.hosting.server import refuse_open_dashboard, server_environment, url_of
@@ -197,9 +198,7 @@ def _environment(settings: Settings, home: Path, api_url: str, auth: str | None)
         UP_VARIABLE: str(settings.data_dir.resolve()),
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": api_url,
-        "DO_NOT_TRACK": "1",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_COLORS": "false",
+        **QUIET,
         "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore"),  # libraries' own, in front of an operator
     }
     found.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # each run's log is in the dashboard

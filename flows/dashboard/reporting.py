@@ -33,7 +33,7 @@ from flows.dashboard.artifacts import (
     update_progress,
 )
 from media2dicom.errors import cause_words
-from media2dicom.ledger import DONE_STATUSES, LedgerRow, Numbers
+from media2dicom.ledger import DONE_STATUSES, ENDED, LedgerRow, Numbers
 from media2dicom.model import Status
 from media2dicom.steps.workbench import Workbench
 from media2dicom.summary import Summary, explanation
@@ -44,7 +44,6 @@ _PATIENCE_S: Final = 30
 _SMALL: Final = 200  # rows: up to here the table shows every row
 _MAX_FAILED: Final = 500  # rows that are not stored, shown one by one
 _FIRST_ROWS: Final = 10  # row numbers beside a cause
-_ENDS: Final = frozenset({*DONE_STATUSES, Status.REFUSED, Status.CONFLICT, Status.FAILED})
 
 Group = tuple[Status, str, list[LedgerRow]]  # rows of one status and error code
 
@@ -134,7 +133,7 @@ class Report:
 
     def _percent(self) -> float:
         counts = self._bench.ledger.counts(self._run_id, self._numbers)
-        ended = sum(count for status, count in counts.items() if status in _ENDS)
+        ended = sum(count for status, count in counts.items() if status in ENDED)
         return round(100 * ended / max(1, sum(counts.values())), 1)
 
     def end(self, summary: Summary) -> None:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from flows.hosting.quiet import QUIET
 from flows.hosting.remote import auth_string
 from flows.hosting.server import refuse_open_dashboard, server_environment
 from media2dicom.errors import Media2DicomError, SettingsError
@@ -42,9 +43,7 @@ _PREPARED: Final = {  # the database, by `migrate`: servers that do it at the sa
 }
 _SAME_REDIS: Final = ("PREFECT_SERVER_DOCKET_URL", "PREFECT_REDIS_WORKER_CLEANUP_QUEUE_URL")
 _WORKER: Final = ("--type", "process", "--no-create-pool-if-not-found", "--install-policy", "never")
-_ON_MACHINES: Final = {
-    "DO_NOT_TRACK": "1",
-    "PREFECT_LOGGING_COLORS": "false",
+_ON_MACHINES: Final = QUIET | {
     "PREFECT_LOGGING_EXTRA_LOGGERS": "media2dicom",  # the log of each run is in the dashboard
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     "PYTHONWARNINGS": "ignore",  # libraries' own, in a service's log

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 
+from flows.hosting.quiet import QUIET
 from media2dicom.errors import SettingsError
 from media2dicom.settings import Dashboard, Settings
 
@@ -24,13 +25,10 @@ _BATCHES = {
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "200",
     "PREFECT_SERVER_SERVICES_TRIGGERS_READ_BATCH_SIZE": "200",
 }
-_QUIET = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
+_OWN = QUIET | {
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     "PREFECT_LOGGING_LEVEL": "WARNING",
-    "PREFECT_LOGGING_COLORS": "false",
     # Slots of a killed server's runs must come free again: leases in memory die with it, and their slots stay taken.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
 }
@@ -75,9 +73,9 @@ def server_environment(settings: Settings) -> dict[str, str]:
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url_of(dashboard),
     }
-    given = {name: os.environ[name] for name in (_QUIET | _BATCHES | chosen) if name in os.environ}
+    given = {name: os.environ[name] for name in (_OWN | _BATCHES | chosen) if name in os.environ}
     fixed = {name: chosen[name] for name in ("PREFECT_SERVER_API_HOST", "PREFECT_SERVER_API_PORT")}
-    return _QUIET | _BATCHES | chosen | given | fixed
+    return _OWN | _BATCHES | chosen | given | fixed
 
 
 def when_parent_ends(then: Callable[[], None]) -> None:

@@ -8,7 +8,11 @@ rows before any work, PREPARED after the files are on disk, SENDING before a byt
 from media2dicom.ledger.book import Ledger
 from media2dicom.ledger.records import (
     DONE_STATUSES,
+    ENDED,
+    IN_DOUBT,
+    NOT_SENT,
     SETTLED,
+    UNDER_WAY,
     Entry,
     InstanceState,
     LedgerInstance,
@@ -19,7 +23,11 @@ from media2dicom.ledger.records import (
 
 __all__ = [
     "DONE_STATUSES",
+    "ENDED",
+    "IN_DOUBT",
+    "NOT_SENT",
     "SETTLED",
+    "UNDER_WAY",
     "Entry",
     "InstanceState",
     "Ledger",

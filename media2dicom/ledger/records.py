@@ -18,6 +18,10 @@ ROW_JSON: Final = TypeAdapter(Row)
 Numbers = tuple[int, int]  # a range of row numbers of the sheet: first and last, both inclusive
 DONE_STATUSES: Final = frozenset({Status.STORED, Status.SKIPPED})  # nothing is left to do
 SETTLED: Final = DONE_STATUSES | {Status.REFUSED, Status.CONFLICT}  # nothing can be done as things are
+NOT_SENT: Final = frozenset({Status.CHECKED, Status.IDENTIFIED, Status.PREPARED})
+ENDED: Final = SETTLED | {Status.FAILED}  # for this run; an UNCERTAIN row may still be settled by it
+UNDER_WAY: Final = NOT_SENT | {Status.SENDING}
+IN_DOUBT: Final = frozenset({Status.SENDING, Status.UNCERTAIN})  # the PACS may have it: it is asked first
 
 Key = TypeVar("Key", str, int)
 _CHUNK: Final = 500  # keys per statement: SQLite binds a limited number of values

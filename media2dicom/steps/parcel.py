@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from media2dicom.errors import Media2DicomError, StoreFailedTransient, UploadConflict
-from media2dicom.ledger import InstanceState, LedgerInstance, LedgerRow
+from media2dicom.ledger import IN_DOUBT, InstanceState, LedgerInstance, LedgerRow
 from media2dicom.model import Instance, Status
 from media2dicom.steps.workbench import status_of
-
-_IN_DOUBT: Final = frozenset({Status.SENDING, Status.UNCERTAIN})
 
 
 @dataclass
@@ -34,7 +31,7 @@ class Parcel:
 
     def is_in_doubt(self, one: LedgerInstance) -> bool:
         """Sent, and not known whether it arrived."""
-        return self.state(one) in _IN_DOUBT
+        return self.state(one) in IN_DOUBT
 
     def unproved(self) -> list[LedgerInstance]:
         """Sent by this step, and to be asked for."""
@@ -50,7 +47,7 @@ class Parcel:
     def stored_message(self) -> str:
         if self.was_sent:
             return ""
-        if any(one.attempts or one.status in _IN_DOUBT for one in self.row.instances):
+        if any(one.attempts or one.status in IN_DOUBT for one in self.row.instances):
             return "An earlier send arrived; nothing was sent again."
         return "Was there already: the PACS has it; nothing was sent."
 

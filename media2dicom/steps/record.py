@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from media2dicom.ledger import SETTLED
+from media2dicom.ledger import IN_DOUBT, SETTLED
 from media2dicom.model import Batch, Outcome, Status
 from media2dicom.steps.workbench import Workbench
 
@@ -18,7 +18,7 @@ def record(bench: Workbench, batch: Batch) -> None:
         told = row.status == Status.FAILED or (row.status == Status.UNCERTAIN and row.outcome.code is not None)
         if told or row.status in SETTLED:
             continue
-        in_doubt = row.status in {Status.SENDING, Status.UNCERTAIN}
+        in_doubt = row.status in IN_DOUBT
         before = "The PACS may have it. " if in_doubt else ""
         outcome = Outcome(
             Status.UNCERTAIN if in_doubt else Status.FAILED,

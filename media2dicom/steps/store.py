@@ -29,7 +29,7 @@ from media2dicom.errors import (
     UploadConflict,
     sealed,
 )
-from media2dicom.ledger import LedgerInstance, LedgerRow
+from media2dicom.ledger import IN_DOUBT, LedgerInstance, LedgerRow
 from media2dicom.model import Batch, Instance, Outcome, Status
 from media2dicom.pacs import commitment
 from media2dicom.pacs.commitment import Commitment
@@ -42,7 +42,7 @@ from media2dicom.steps.workbench import Workbench, duplicate_of, submitted
 from media2dicom.validation import refuse_findings
 
 _NATIVE: Final = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))  # the better one first
-_ASK_FIRST: Final = frozenset({Status.SENDING, Status.UNCERTAIN, Status.CONFLICT})
+_ASK_FIRST: Final = IN_DOUBT | {Status.CONFLICT}
 # Errors of one C-STORE; any other PacsError of a send says that there is no association to be had.
 _OF_ONE_SEND: Final = (StoreFailed, StoreFailedTransient, StoreUncertain, NoPresentationContext)
 

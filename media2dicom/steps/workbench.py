@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from media2dicom.cache import Cache, atomic_write
 from media2dicom.errors import DuplicateRow, Media2DicomError, RowRefused, UploadConflict, sealed
-from media2dicom.ledger import Ledger, LedgerRow
+from media2dicom.ledger import IN_DOUBT, Ledger, LedgerRow
 from media2dicom.locks import lock_path
 from media2dicom.model import Batch, Outcome, Row, Status
 from media2dicom.settings import Settings
@@ -58,7 +58,7 @@ class Workbench:
 
     def set_failure(self, row: LedgerRow, error: Media2DicomError) -> int:
         """Record why the row did not get as far as being sent; 1 when that may pass, else 0."""
-        in_doubt = row.status in {Status.SENDING, Status.UNCERTAIN}
+        in_doubt = row.status in IN_DOUBT
         before = "Sent before without an answer, so the PACS may have it. " if in_doubt else ""
         return self.end_row(row, status_of(error, in_doubt=in_doubt), error, before + error.message)
 

@@ -1,0 +1,11 @@
+"""What every Prefect process of ours is told: nothing about this site leaves it, and logs are plain text."""
+
+from __future__ import annotations
+
+from typing import Final
+
+QUIET: Final = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_COLORS": "false",
+}
