@@ -29,7 +29,13 @@ from media2dicom.media.jpeg_reader import METHOD, refuse_rotten
 from media2dicom.media.payload import LossyHistory, Picture
 from media2dicom.media.pillow import FAULTS, loaded
 from media2dicom.media.pixels import on_white, picture_of, scaled_to_8_bits
-from media2dicom.media.tiff_directory import Directory, read_beginning_with, read_directories, read_directory
+from media2dicom.media.tiff_directory import (
+    Directory,
+    read_beginning_with,
+    read_directories,
+    read_directory,
+    set_short,
+)
 from media2dicom.model import Options
 
 _JPEG: Final = 7
@@ -260,6 +266,8 @@ def _decoded_cmyk(page: _Page, data: bytearray) -> NDArray[np.uint8]:
 
 def _decoded(page: _Page, data: bytearray) -> tuple[NDArray[Any], int]:
     """Pixels as stored (not turned), and bits stored."""
+    if page.lossy:  # libtiff makes RGBA of JPEG: black is zero, and it is flipped (but not turned) by Orientation
+        set_short(data, page.at, _Tag.ORIENTATION, UPRIGHT)
     try:
         pixels = np.asarray(imagecodecs.tiff_decode(data, out=_room(page)))
     except ValueError:  # the room does not fit, before anything is decoded
@@ -276,7 +284,7 @@ def _decoded(page: _Page, data: bytearray) -> tuple[NDArray[Any], int]:
         palette = np.array(page.colors, np.uint16).reshape(3, 1 << page.bits).T
         return scaled_to_8_bits(palette, 65_535 if palette.max() > 255 else 255)[pixels.astype(np.intp)], 8
     top = (1 << page.bits) - 1
-    if page.photometric == _WHITE_IS_ZERO:
+    if page.photometric == _WHITE_IS_ZERO and not page.lossy:
         pixels = (top - pixels).astype(pixels.dtype) if page.bits > 1 else ~pixels
     if page.alpha:
         pixels = on_white(pixels, top, premultiplied=page.alpha == _PREMULTIPLIED)

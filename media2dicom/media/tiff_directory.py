@@ -16,8 +16,9 @@ _MAX_DIRECTORIES: Final = 1000
 _MAX_FIELDS: Final = 4096  # of a directory, as in libtiff
 _MAX_VALUES: Final = 1 << 22  # a field of more is none of a real picture
 _ORDERS: Final = {b"II": "<", b"MM": ">"}
+_SHORT: Final = 3
 # BYTE, SHORT, LONG, RATIONAL, UNDEFINED, IFD, LONG8, IFD8
-_KINDS: Final = {1: "B", 3: "H", 4: "I", 5: "II", 7: "B", 13: "I", 16: "Q", 18: "Q"}
+_KINDS: Final = {1: "B", _SHORT: "H", 4: "I", 5: "II", 7: "B", 13: "I", 16: "Q", 18: "Q"}
 
 
 class _Form(NamedTuple):
@@ -59,6 +60,17 @@ def read_beginning_with(path: Path, at: int) -> bytearray:
     form = _form(data)
     struct.pack_into(form.order + form.offset, data, form.first_at, at)
     return data
+
+
+def set_short(data: bytearray, at: int, tag: int, value: int) -> None:
+    """Let the field `tag`, where the directory at `at` (which has been read) has it, be one SHORT of `value`."""
+    form = _form(data)
+    (count,) = struct.unpack_from(form.order + form.number, data, at)
+    first = at + struct.calcsize(form.order + form.number)
+    step = struct.calcsize(form.order + form.entry) + form.value_bytes
+    for entry in range(first, first + step * count, step):
+        if struct.unpack_from(form.order + "H", data, entry) == (tag,):
+            struct.pack_into(f"{form.order}{form.entry}H", data, entry, tag, _SHORT, 1, value)
 
 
 @contextmanager

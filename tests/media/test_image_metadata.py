@@ -79,6 +79,9 @@ def oriented(kind: str, orientation: int) -> bytes:
         case "tif" | "CMYK tif":
             image = PHOTO.convert("CMYK") if kind == "CMYK tif" else PHOTO
             image.save(buffer, "TIFF", tiffinfo={274: orientation}, compression="tiff_lzw")
+        case "JPEG tif" | "grey JPEG tif":
+            image = PHOTO.convert("L") if kind == "grey JPEG tif" else PHOTO
+            image.save(buffer, "TIFF", tiffinfo={274: orientation}, compression="jpeg")
         case "heic":
             image = pillow_heif.from_pillow(PHOTO)
             how = {"quality": -1, "chroma": 444, "matrix_coefficients": 0}  # without loss
@@ -90,11 +93,12 @@ def oriented(kind: str, orientation: int) -> bytes:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["jpg", "png", "tif", "CMYK tif", "webp", "heic"])
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif", "CMYK tif", "JPEG tif", "grey JPEG tif", "webp", "heic"])
 def test_picture_is_turned_upright_once(kind: str, orientation: int, tmp_path: Path) -> None:
     path = tmp_path / f"a.{kind.split()[-1]}"
     path.write_bytes(oriented(kind, orientation))
-    stored = np.asarray(Image.open(io.BytesIO(oriented("jpg", 1)))) if kind == "jpg" else RGB
+    lossy = kind == "jpg" or "JPEG" in kind
+    stored = np.asarray(Image.open(io.BytesIO(oriented(kind, 1)))) if lossy else RGB
     picture, plan = taken(path), plan_media(path, Options(), Settings())
     if picture.kept_jpeg is not None:
         assert orientation == 1

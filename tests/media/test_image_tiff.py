@@ -71,6 +71,14 @@ def test_page_in_cmyk_behind_a_thumbnail_is_turned_by_its_own_orientation(tmp_pa
     np.testing.assert_array_equal(taken(path).pixels, np.rot90(RGB, -1))
 
 
+@pytest.mark.parametrize(("byteorder", "big"), [("<", True), (">", False), (">", True)])
+def test_jpeg_in_every_form_of_tiff_is_turned_once(byteorder: Literal["<", ">"], big: bool, tmp_path: Path) -> None:
+    turned = {"extratags": [(274, "H", 1, 6, True)], "photometric": "minisblack", "compression": "jpeg"}
+    path = tmp_path / "a.tif"
+    path.write_bytes(chain((GREY, turned), byteorder=byteorder, big=big))
+    np.testing.assert_allclose(taken(path).pixels, np.rot90(GREY, -1), atol=12)
+
+
 @pytest.mark.parametrize("page", ["rgb", "separated"])
 def test_reduced_picture_of_monstrous_size_is_never_decoded(page: str, tmp_path: Path) -> None:
     pixels = {"rgb": RGB, "separated": CMYK}[page]

@@ -104,6 +104,13 @@ TIFF_CASES = (
     ),
     _coded("Zstandard", RGB, photometric="rgb", compression="zstd"),
     _tiff("JPEG, grey", by_tifffile(GREY, **_JPEG_TIFF), GREY, tolerance=3, method="ISO_10918_1"),
+    _tiff(
+        "JPEG, grey, white is zero",
+        by_tifffile(255 - GREY, photometric="miniswhite", **_JPEG_TIFF),
+        GREY,
+        tolerance=3,
+        method="ISO_10918_1",
+    ),
     _tiff("JPEG, RGB", by_tifffile(RGB, photometric="rgb", **_JPEG_TIFF), RGB, tolerance=90, method="ISO_10918_1"),
     _tiff(
         "JPEG, YCbCr",
