@@ -14,6 +14,7 @@ from pydicom.errors import InvalidDicomError
 from media2dicom.dicom.uids import sop_instance_uid
 from media2dicom.errors import CacheFailed, CellRefused, OptionRefused, SourceUnusable
 from media2dicom.manifest.columns import COLUMN, header_name
+from media2dicom.manifest.fitting import fitting
 from media2dicom.manifest.values import ValueRefused
 from media2dicom.media import content_sha256, media_type_of
 from media2dicom.model import Instance, Options, Row
@@ -60,7 +61,7 @@ def convert_file(
 
     Raises RowRefused and CacheFailed.
     """
-    media_type_of(media)  # a missing or foreign file is told before it is hashed
+    media_type = media_type_of(media)  # a missing or foreign file is told before it is hashed
     row = Row(
         row_number=0,
         row_id=media.name,
@@ -71,7 +72,7 @@ def convert_file(
         study_instance_uid=str(source.get("StudyInstanceUID", "")),
         accession_number=None,
         patient_id=str(source.get("PatientID", "")),
-        options=options,
+        options=fitting(options, media_type),
     )
     planned = plan(row, bench.settings)
     name = _namer(out, media, planned.instances)

@@ -9,12 +9,14 @@ from typing import Any, Final
 from media2dicom.errors import CellRefused, MediaChanged, RowRefused, ServerUnknown
 from media2dicom.manifest.cells import refuse_trap
 from media2dicom.manifest.columns import COLUMN, COLUMNS, MANDATORY_COLUMNS, STUDY_COLUMNS, Column, Kind
+from media2dicom.manifest.fitting import foreign_columns, foreign_defaults
 from media2dicom.manifest.headers import Header
 from media2dicom.manifest.keys import derived_row_id
 from media2dicom.manifest.paths import MediaFile, MediaFinder
 from media2dicom.manifest.report import Problem, Severity
 from media2dicom.manifest.tables import Cell, Table, address, cell_text, is_number
 from media2dicom.manifest.values import ValueRefused
+from media2dicom.media import media_type_of
 from media2dicom.model import Options, Row
 
 _EXACT_BELOW: Final = 10**15  # a spreadsheet's number has 15 digits
@@ -58,6 +60,7 @@ class LineChecker:
         self._known_servers = known_servers
         self._defaults = defaults  # parsed; of columns whose cell is empty
         self._columns = [(column, header.index[column.name]) for column in _READ_COLUMNS if column.name in header.index]
+        self.unused: dict[tuple[str, str], list[int]] = {}  # (column, media type): rows whose cell says nothing
         self._last_header = max(place for place, text in enumerate(header.texts) if text)
 
     def check(self, row_number: int) -> Line:
@@ -78,6 +81,8 @@ class LineChecker:
         self._check_span(line)
         self._check_destination(line)
         media = self._find_media(line)
+        if media is not None:
+            self._leave_out_foreign(line, media)
         if not line.refused:
             line.row = _build_row(line, media)
         return line
@@ -156,6 +161,18 @@ class LineChecker:
         if name is not None and self._known_servers is not None and name not in self._known_servers:
             known = ", ".join(sorted(self._known_servers)) or "none is configured"
             self.refuse(line, "destination", ServerUnknown(f"there is no server of this name (known: {known})"))
+
+    def _leave_out_foreign(self, line: Line, media: MediaFile) -> None:
+        try:
+            media_type = media_type_of(media.path)
+        except RowRefused:  # told when the file is opened
+            return
+        for name in sorted(foreign_columns(media_type) & line.values.keys()):
+            del line.values[name]
+            if name in line.texts:
+                self.unused.setdefault((name, media_type.name), []).append(line.row_number)
+        for name in foreign_defaults(media_type) - line.texts.keys():
+            line.values.pop(name, None)
 
     def _find_media(self, line: Line) -> MediaFile | None:
         if "media" not in line.values:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from media2dicom.manifest.checking import Line, LineChecker
@@ -12,7 +12,7 @@ from media2dicom.manifest.defaults import read_defaults
 from media2dicom.manifest.headers import Header, read_header
 from media2dicom.manifest.keys import digest
 from media2dicom.manifest.paths import MediaFinder
-from media2dicom.manifest.report import Manifest, RefusedRow, SkippedRow
+from media2dicom.manifest.report import Manifest, Note, RefusedRow, SkippedRow
 from media2dicom.manifest.tables import Table, cell_text, open_table
 from media2dicom.model import SopClassPolicy
 
@@ -52,8 +52,14 @@ def read_manifest(
         refused=refused,
         skipped=skipped,
         problems=(*header.problems, *(problem for line in lines for problem in line.problems)),
-        notes=header.notes,
+        notes=(*header.notes, *_notes_of_unused(checker)),
     )
+
+
+def _notes_of_unused(checker: LineChecker) -> Iterator[Note]:
+    for (column, media), numbers in sorted(checker.unused.items()):
+        where = f"row {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} rows, the first is row {numbers[0]}"
+        yield Note("column-unused", f"{column} says nothing about {media} files: not used ({where}).", column)
 
 
 def _filled_rows(table: Table) -> list[int]:
