@@ -125,7 +125,7 @@ def _model_picture(written: Written) -> Image.Image:
     with TemporaryDirectory() as folder:
         (path,) = extract(written, Path(folder))
         try:
-            shown = preview(Model(path, path.stat().st_size, 0, mime_type), _MODEL_PX)
+            shown = preview(Model(path, path.stat().st_size, mime_type), _MODEL_PX)
         except Exception as error:  # noqa: BLE001 - the model of another maker may be anything
             raise MediaUnsupported(f"The model cannot be read ({type(error).__name__}).") from None
     if shown is None:

@@ -34,7 +34,7 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
     size_bytes = path.stat().st_size
     root = _root(path, size_bytes)
     _document(root, path, size_bytes)
-    return document_plan(size_bytes, CDA, _warnings(root))
+    return document_plan(size_bytes, _warnings(root))
 
 
 def open_payload(path: Path, options: Options, limits: Settings, work_folder: Path) -> Payload:

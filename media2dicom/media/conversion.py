@@ -37,7 +37,7 @@ from media2dicom.errors import (
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media import media_type_of, threemf
 from media2dicom.media.extent import Extent
-from media2dicom.media.payload import DATASET_BYTES, STL, MediaPlan, Model, Payload
+from media2dicom.media.payload import DATASET_BYTES, MediaPlan, Model, Payload
 from media2dicom.model import Options, Units
 from media2dicom.settings import MEGABYTE, Settings
 
@@ -69,13 +69,8 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
         _check_archive(path)
     return MediaPlan(
         kind="mesh",
-        instances=1,
-        frames=0,
-        rows=None,
-        columns=None,
         estimated_bytes=2 * size_bytes + DATASET_BYTES,
         largest_instance_bytes=0,
-        mime_types=(STL,),
     )
 
 
@@ -99,7 +94,7 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
     refuse_over_limit(size_bytes, "The model")
     extent = Extent(np.array(said["lowest"]), np.array(said["highest"]))
     warnings = (*extent.warnings(options.units), *([_LEFT_OUT] if said["left_out"] else []))
-    return Model(target, size_bytes, int(said["triangles"]), warnings=warnings)
+    return Model(target, size_bytes, warnings=warnings)
 
 
 def _too_large(name: str) -> MediaTooLarge:

@@ -17,7 +17,7 @@ from media2dicom.errors import MediaChanged, MediaDamaged
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media import is_binary_stl
 from media2dicom.media.extent import Extent
-from media2dicom.media.payload import DATASET_BYTES, STL, MediaPlan, Model, Payload
+from media2dicom.media.payload import DATASET_BYTES, MediaPlan, Model, Payload
 from media2dicom.media.records import HEADER_BYTES, RECORD, has_area
 from media2dicom.media.signatures import HEAD_BYTES
 from media2dicom.media.text_stl import convert
@@ -36,7 +36,7 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
     size_bytes = path.stat().st_size
     head = _head(path)
     if is_binary_stl(head, size_bytes):
-        _triangles(head)
+        _require_triangles(head)
         _check_limit(size_bytes)
         certain = estimate = size_bytes
         warnings = _extent(path).warnings(options.units) if size_bytes <= _MEASURED_BYTES else ()
@@ -46,14 +46,9 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
         estimate = HEADER_BYTES + RECORD.itemsize * _estimated_text_triangles(path, size_bytes)
     return MediaPlan(
         kind="mesh",
-        instances=1,
-        frames=0,
-        rows=None,
-        columns=None,
         estimated_bytes=estimate + DATASET_BYTES,
         largest_instance_bytes=certain,
         warnings=warnings,
-        mime_types=(STL,),
     )
 
 
@@ -66,20 +61,18 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
     size_bytes = path.stat().st_size
     head = _head(path)
     if is_binary_stl(head, size_bytes):
-        triangles = _triangles(head)
+        _require_triangles(head)
         _check_limit(size_bytes)
         extent = _checked(path)
-        return Model(path, size_bytes, triangles, warnings=extent.warnings(options.units))
+        return Model(path, size_bytes, warnings=extent.warnings(options.units))
     _check_text(head, size_bytes)
-    converted, triangles = convert(path, work_folder)
+    converted = convert(path, work_folder)
     try:
         extent = _checked(converted)
     except MediaDamaged:
         converted.unlink()
         raise
-    return Model(
-        converted, HEADER_BYTES + RECORD.itemsize * triangles, triangles, warnings=extent.warnings(options.units)
-    )
+    return Model(converted, converted.stat().st_size, warnings=extent.warnings(options.units))
 
 
 def triangles(path: Path) -> Iterator[NDArray[np.float32]]:
@@ -92,11 +85,9 @@ def _head(path: Path) -> bytes:
         return file.read(HEAD_BYTES)
 
 
-def _triangles(head: bytes) -> int:
-    triangles = int.from_bytes(head[80:84], "little")
-    if not triangles:
+def _require_triangles(head: bytes) -> None:
+    if not int.from_bytes(head[80:84], "little"):
         raise MediaDamaged("The STL file holds no triangle.")
-    return triangles
 
 
 def _check_limit(size_bytes: int) -> None:

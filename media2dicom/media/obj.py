@@ -22,7 +22,7 @@ from media2dicom.errors import MediaDamaged, MediaMissing
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media import conversion
 from media2dicom.media.extent import Extent
-from media2dicom.media.payload import DATASET_BYTES, MTL, OBJ, Material, MediaPlan, Model, Payload
+from media2dicom.media.payload import DATASET_BYTES, OBJ, Material, MediaPlan, Model, Payload
 from media2dicom.model import Options
 from media2dicom.settings import MEGABYTE, Settings
 
@@ -53,13 +53,9 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
     return MediaPlan(
         kind="mesh",
         instances=len(sizes),
-        frames=0,
-        rows=None,
-        columns=None,
         estimated_bytes=sum(sizes) + DATASET_BYTES * len(sizes),
         largest_instance_bytes=size_bytes,
         warnings=tuple(warnings),
-        mime_types=(OBJ, *[MTL] * len(found)),
     )
 
 
@@ -70,8 +66,8 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
     size_bytes = path.stat().st_size
     refuse_over_limit(size_bytes, "The model")
     libraries, _missing = _libraries(path)
-    faces, extent = _checked(path)
-    return Model(path, size_bytes, faces, OBJ, libraries, extent.warnings(options.units))
+    extent = _checked(path)
+    return Model(path, size_bytes, OBJ, libraries, extent.warnings(options.units))
 
 
 def companions(path: Path) -> tuple[tuple[str, Path], ...]:
@@ -167,8 +163,8 @@ def _library(folder: Path, name: str) -> Material | None:
 _Lines = list[tuple[bytes, bytes]]  # (the first word, the rest)
 
 
-def _checked(path: Path) -> tuple[int, Extent]:
-    """The number of faces, and the model's size.
+def _checked(path: Path) -> Extent:
+    """The model's size.
 
     Raises MediaDamaged: not finite, no face, one that refers to no vertex, all vertices in one place.
     """
@@ -199,7 +195,7 @@ def _checked(path: Path) -> tuple[int, Extent]:
     if highest >= vertices:
         raise MediaDamaged("A face of the OBJ file refers to a vertex that the file does not have: it is cut off.")
     extent.refuse_point()
-    return faces, extent
+    return extent
 
 
 def _corners(line: bytes, before: int) -> list[int]:

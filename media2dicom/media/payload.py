@@ -89,7 +89,6 @@ class Model:
 
     path: Path  # the submitter's file where it can be stored as it is, else a converted copy in the work folder
     size_bytes: int
-    triangles: int  # of an OBJ: faces
     mime_type: str = STL
     materials: tuple[Material, ...] = ()
     warnings: tuple[str, ...] = ()  # of what is seen only when all of it is read
@@ -139,27 +138,21 @@ class MediaPlan:
     """A cheap look into a media file, for checks and plans: nothing decoded, or next to nothing."""
 
     kind: str  # image, video, mesh, document
-    instances: int
-    frames: int  # pictures in all; 0 for a model
-    rows: int | None
-    columns: int | None
     estimated_bytes: int  # of the DICOM to be sent, all instances
     largest_instance_bytes: int  # a lower bound that is certain; what decides the upload limit early
+    instances: int = 1
+    frames: int = 0  # pictures in all
+    rows: int | None = None  # of a picture, upright, as the file's header says
+    columns: int | None = None
     warnings: tuple[str, ...] = ()
     video_transfer_syntax: str | None = None  # of a Clip
-    mime_types: tuple[str, ...] = ()  # of what is stored as it is, an instance each; empty for pixels
 
 
-def document_plan(size_bytes: int, mime_type: str, warnings: tuple[str, ...]) -> MediaPlan:
+def document_plan(size_bytes: int, warnings: tuple[str, ...]) -> MediaPlan:
     """Of a document that is stored as it is."""
     return MediaPlan(
         kind="document",
-        instances=1,
-        frames=0,
-        rows=None,
-        columns=None,
         estimated_bytes=size_bytes + DATASET_BYTES,
         largest_instance_bytes=size_bytes,
         warnings=warnings,
-        mime_types=(mime_type,),
     )

@@ -33,7 +33,7 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
     """Raises MediaDamaged, MediaUnsupported (a password is needed), OverUploadLimit."""
     size_bytes = path.stat().st_size
     refuse_over_limit(size_bytes, "The document")
-    return document_plan(size_bytes, PDF, _warnings_of(path))
+    return document_plan(size_bytes, _warnings_of(path))
 
 
 def open_payload(path: Path, options: Options, limits: Settings, work_folder: Path) -> Payload:

@@ -44,8 +44,8 @@ _FULL: Final = np.array([0, 4, 8, 12, 16])  # ... and with one
 _MARKS: Final = np.array([_FACET, _VERTEX, _VERTEX, _VERTEX, _END_FACET])
 
 
-def convert(path: Path, work_folder: Path) -> tuple[Path, int]:
-    """A text STL as a new binary file in work_folder: (its path, number of triangles).
+def convert(path: Path, work_folder: Path) -> Path:
+    """A text STL as a new binary file in work_folder.
 
     Vertices are the nearest float32; a normal that is missing or not finite is computed from the vertices (zero for
     a degenerate triangle). Raises MediaDamaged naming the facet, MediaTooLarge, CacheFailed; leaves no file then.
@@ -54,16 +54,16 @@ def convert(path: Path, work_folder: Path) -> tuple[Path, int]:
         with tempfile.NamedTemporaryFile(dir=work_folder, suffix=".stl", delete=False) as output:
             target = Path(output.name)
             try:
-                triangles = _write(path, output.file)
+                _write(path, output.file)
             except BaseException:
                 target.unlink()
                 raise
     except OSError as error:
         raise CacheFailed(f"The converted model cannot be written: {error.strerror}.") from None
-    return target, triangles
+    return target
 
 
-def _write(path: Path, output: Any) -> int:
+def _write(path: Path, output: Any) -> None:
     output.write(_HEADER + bytes(4))
     triangles = 0
     with path.open("rb") as file:
@@ -78,7 +78,6 @@ def _write(path: Path, output: Any) -> int:
     output.seek(80)
     output.write(triangles.to_bytes(4, "little"))
     output.flush()
-    return triangles
 
 
 def _check_end(file: BinaryIO) -> None:

@@ -27,8 +27,8 @@ _HEADER: Final = b"Binary STL, converted from another format"  # no name from th
 
 
 def main(kind: str, path: str, target: str, scale: str, memory_bytes: str, seconds: str) -> dict[str, Any]:
-    """What becomes of the file: {"triangles": n, ...}, or why nothing: {"refused": why}, {"damaged": message},
-    {"unsupported": message, "next_step": text}, {"disk": what is wrong} or {"memory": n}.
+    """What becomes of the file: {"lowest": [x, y, z], "highest": ..., "left_out": bool}, or why nothing: {"refused":
+    why}, {"damaged": message}, {"unsupported": message, "next_step": text}, {"disk": what is wrong} or {"memory": n}.
     """
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
@@ -58,7 +58,7 @@ def main(kind: str, path: str, target: str, scale: str, memory_bytes: str, secon
     except MemoryError:
         return {"memory": len(corners)}
     lowest, highest = corners.min(axis=(0, 1)).tolist(), corners.max(axis=(0, 1)).tolist()
-    return {"triangles": len(corners), "lowest": lowest, "highest": highest, "left_out": left_out}
+    return {"lowest": lowest, "highest": highest, "left_out": left_out}
 
 
 def _corners(kind: str, path: Path, scale: float) -> Any:

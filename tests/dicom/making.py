@@ -145,7 +145,7 @@ def model(folder: Path, triangles: int = 33) -> Model:
     path = folder / "model.stl"
     path.write_bytes(real_media.binary_stl(real_media.sphere(triangles)))
     size_bytes = path.stat().st_size
-    return Model(path, size_bytes, (size_bytes - 84) // 50)
+    return Model(path, size_bytes)
 
 
 def obj_model(folder: Path) -> Payload:

@@ -111,7 +111,7 @@ def test_error_in_mid_write_leaves_no_file(tmp_path: Path) -> None:
 def test_error_in_mid_write_leaves_the_file_that_was_there(tmp_path: Path) -> None:
     (instance,) = making.build(making.model(tmp_path), SOURCE, tmp_path)
     before = instance.path.read_bytes()
-    short = Model(tmp_path / "model.stl", 10_000_000, 1)
+    short = Model(tmp_path / "model.stl", 10_000_000)
     with pytest.raises(MediaChanged):
         making.build(short, SOURCE, tmp_path)
     assert instance.path.read_bytes() == before
@@ -152,7 +152,7 @@ def test_clip_with_fewer_frames_than_it_told_is_not_written(tmp_path: Path) -> N
 
 def test_model_over_the_upload_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with pytest.raises(OverUploadLimit, match="4,001 MB"):
-        making.build(Model(tmp_path / "is-not-there.stl", 4_000_000_001, 80_000_000), SOURCE, tmp_path)
+        making.build(Model(tmp_path / "is-not-there.stl", 4_000_000_001), SOURCE, tmp_path)
     assert _files(tmp_path) == []
 
 
@@ -169,7 +169,7 @@ if what == "model":
     path = folder / "large.stl"
     with path.open("wb") as file:
         file.truncate(100_000_084)
-    payload, options = Model(path, 100_000_084, 2_000_000), Options()
+    payload, options = Model(path, 100_000_084), Options()
 else:
     payload = making.clip([40.0 * number for number in range(60)], cine=True, rows=256, columns=256)
     options = Options(video_mode=VideoMode.CINE, transfer_syntax=making.EXPLICIT)
