@@ -334,6 +334,9 @@ def _assert_items_as_told(module: str, sequence: Attribute, item: Dataset) -> No
             assert inner.keyword not in item
         elif origin.presence is Presence.ALWAYS and inner.type == "1":
             assert not item[inner.keyword].is_empty
+        for nested in item[inner.keyword].value or () if inner.items and inner.keyword in item else ():
+            _assert_items_as_told(module, inner, nested)
+    assert sequence.more or {element.keyword for element in item} <= {inner.keyword for inner in sequence.items}
 
 
 def _assert_row_gives_what_is_the_rows(plain: Dataset, rich: Dataset) -> None:

@@ -81,6 +81,10 @@ _ICON_ATTRIBUTES: Final = frozenset(
     ["SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated", "BitsStored", "PixelData"]
 )
 _ICON: Final = "Of the icon: 8-bit grey, or a palette of the row's `color`."
+_PALETTE_ATTRIBUTES: Final = tuple(
+    f"{color}PaletteColorLookupTable{part}" for color in ("Red", "Green", "Blue") for part in ("Descriptor", "Data")
+)
+_PALETTE: Final = "256 shades of the row's `color`, of 16 bits each."
 
 ORIGINS: Final = {
     # Series
@@ -201,6 +205,7 @@ ORIGINS: Final = {
     "General Image.IconImageSequence": _never("A picture is its own preview."),
     "IconImageSequence": _anap("made", "A rendered preview of the model."),
     **{f"IconImageSequence.{keyword}": _always("made", _ICON) for keyword in _ICON_ATTRIBUTES},
+    **{f"IconImageSequence.{keyword}": _anap("row", _PALETTE) for keyword in _PALETTE_ATTRIBUTES},
     "IconImageSequence.PlanarConfiguration": _never("The icon has one sample per pixel."),
     # SOP Common
     "SOPClassUID": _always("made", "By media, policy and pixels: [[From media to objects]]."),

@@ -14,6 +14,7 @@ from media2dicom.validation.attributes import check_attributes
 from media2dicom.validation.codes import check_codes
 from media2dicom.validation.documents import check_document
 from media2dicom.validation.findings import Finding
+from media2dicom.validation.icons import check_icon
 from media2dicom.validation.identity import check_identity
 from media2dicom.validation.iods import IODS
 from media2dicom.validation.pixels import check_pixels
@@ -37,7 +38,7 @@ def check(written: Written) -> Iterator[Finding]:
         yield Finding("SOPClassUID", "is none that the project writes", "PS3.4 B.5")
         return
     told = {finding.attribute for finding in broken}
-    for checker in (check_identity, check_attributes, check_codes, check_document, check_pixels):
+    for checker in (check_identity, check_attributes, check_codes, check_document, check_icon, check_pixels):
         try:
             found = list(checker(written, iod))
         except OSError:

@@ -22,11 +22,8 @@ def check_attributes(written: Written, iod: IOD) -> Iterator[Finding]:
         for finding in _check(written.header, use.module.attributes, "", f"PS3.3 {use.module.section}", held):
             told[finding.attribute] = min(finding, told.get(finding.attribute, finding), key=lambda one: one.text)
     yield from told.values()
-    known = {attribute.keyword for use in iod.uses for attribute in use.module.attributes}
-    for tag in written.header.keys():  # noqa: SIM118 - a Dataset iterates over elements, not tags
-        keyword = keyword_for_tag(tag)
-        if keyword and keyword not in known:
-            yield Finding(keyword, "is in no module of the object as the project writes it", f"PS3.3 {iod.section}")
+    attributes = [attribute for use in iod.uses for attribute in use.module.attributes]
+    yield from _check_others(written.header, attributes, "", f"PS3.3 {iod.section}")
     yield from _check_enumerated(written, iod)
 
 
@@ -66,6 +63,17 @@ def _check(
         elif attribute.items and present:
             for number, item in enumerate(dataset[attribute.keyword].value or (), start=1):
                 yield from _check(item, attribute.items, f"{name}[{number}].", section)
+                if not attribute.more:
+                    yield from _check_others(item, attribute.items, f"{name}[{number}].", section)
+
+
+def _check_others(dataset: Dataset, known: Iterable[Attribute], path: str, section: str) -> Iterator[Finding]:
+    """What the data set, or an item, has beside the attributes that it may have."""
+    keywords = {attribute.keyword for attribute in known}
+    for tag in dataset.keys():  # noqa: SIM118 - a Dataset iterates over elements, not tags
+        keyword = keyword_for_tag(tag)
+        if keyword and keyword not in keywords:
+            yield Finding(path + keyword, "is in no module of the object as the project writes it", section)
 
 
 def _check_enumerated(written: Written, iod: IOD) -> Iterator[Finding]:

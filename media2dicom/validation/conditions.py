@@ -10,6 +10,8 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
+from media2dicom.dicom.body_parts import body_part_of
+
 Condition = Callable[[Dataset], bool]
 
 FRAME_TIME: Final = 0x00181063
@@ -35,6 +37,11 @@ def in_color(dataset: Dataset) -> bool:
 def in_grey(dataset: Dataset) -> bool:
     """Photometric Interpretation is MONOCHROME2 and Bits Stored is greater than 1."""
     return dataset.get("PhotometricInterpretation") == "MONOCHROME2" and int(dataset.get("BitsStored") or 0) > 1
+
+
+def in_palette(dataset: Dataset) -> bool:
+    """Photometric Interpretation is PALETTE COLOR."""
+    return dataset.get("PhotometricInterpretation") == "PALETTE COLOR"
 
 
 def in_several_frames(dataset: Dataset) -> bool:
@@ -68,8 +75,9 @@ def without_image_orientation(dataset: Dataset) -> bool:
 
 
 def of_paired_part(dataset: Dataset) -> bool:
-    """The body part is paired, or not named, and Image Laterality is not there."""
-    return not dataset.get("ImageLaterality") and not dataset.get("BodyPartExamined")
+    """The body part is paired, or not named by a defined term, and Image Laterality is not there."""
+    part = body_part_of(str(dataset.get("BodyPartExamined") or ""))
+    return not dataset.get("ImageLaterality") and (part is None or part.paired)
 
 
 def lossy(dataset: Dataset) -> bool:

@@ -24,6 +24,7 @@ class Attribute:
     type: str  # 1, 1C, 2, 2C, 3
     required: Condition | None = None
     items: tuple[Attribute, ...] = ()  # of a sequence: what each item has to have
+    more: bool = False  # whether an item may have other attributes too, being copied from the source
 
     @property
     def tag(self) -> int:
@@ -78,7 +79,12 @@ _IMAGE_PIXEL: Final = (
     ),
     Attribute("PlanarConfiguration", "1C", when.in_color),
 )
-_ICON: Final = Attribute("IconImageSequence", "3", items=(*_IMAGE_PIXEL, Attribute("PixelData", "1")))
+_PALETTE: Final = tuple(
+    Attribute(f"{color}PaletteColorLookupTable{part}", "1C", when.in_palette)
+    for color in ("Red", "Green", "Blue")
+    for part in ("Descriptor", "Data")
+)
+_ICON: Final = Attribute("IconImageSequence", "3", items=(*_IMAGE_PIXEL, *_PALETTE, Attribute("PixelData", "1")))
 
 # --- Patient and Study (PS3.3 C.7.1, C.7.2) ---------------------------------------------------------------------
 
@@ -109,7 +115,7 @@ GENERAL_STUDY: Final = _module(
     "C.7.2.1",
     _all("1", "StudyInstanceUID"),
     _all("2", "StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber"),
-    Attribute("ReferencedStudySequence", "3", items=SOP_REFERENCE),
+    Attribute("ReferencedStudySequence", "3", items=SOP_REFERENCE, more=True),
     _copied("General Study"),
 )
 PATIENT_STUDY: Final = _module("Patient Study", "C.7.2.2", _all("2C", "PatientSexNeutered"), _copied("Patient Study"))

@@ -62,11 +62,7 @@ class Written:
         return "" if value is None else str(value)
 
     def number(self, keyword: str) -> int:
-        """The value of a single-valued integer attribute; 0 when it is absent or none."""
-        try:
-            return int(self.header.get(keyword) or 0)
-        except (TypeError, ValueError):
-            return 0
+        return number_in(self.header, keyword)
 
     @property
     def frames(self) -> int:
@@ -95,6 +91,14 @@ def open_written(path: Path) -> Written:
             end = max([end, *(_end_of(rest.get_item(tag), file.tell()) for tag in list(rest.keys()))])
             header.update(rest)
         return Written(path, size_bytes, header, bulk, end)
+
+
+def number_in(dataset: Dataset, keyword: str) -> int:
+    """The value of a single-valued integer attribute; 0 when it is absent or none."""
+    try:
+        return int(dataset.get(keyword) or 0)
+    except (TypeError, ValueError):
+        return 0
 
 
 def _end_of(element: RawDataElement | DataElement, otherwise: int) -> int:

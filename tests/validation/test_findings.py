@@ -72,6 +72,15 @@ def _code(sequence: str, value: str, scheme: str = "DCM", within: str | None = N
     return change
 
 
+def _icon(**values: object) -> Change:
+    def change(dataset: FileDataset) -> None:
+        (icon,) = dataset.IconImageSequence
+        for keyword, value in values.items():
+            delattr(icon, keyword) if value is None else setattr(icon, keyword, value)
+
+    return change
+
+
 def _private(dataset: FileDataset) -> None:
     dataset.private_block(0x0009, "SOMEBODY", create=True).add_new(1, "LO", "x")
 
@@ -116,6 +125,8 @@ def _shorter_length(dataset: FileDataset) -> None:
 _UNITS, _PURPOSE = "MeasurementUnitsCodeSequence", "PurposeOfReferenceCodeSequence"
 _LOSSY, _RATIO, _METHOD = "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"
 _LOSSY_RULE = "3 C.7.6.1.1.5"
+_ICON, _ICON_RULE = "IconImageSequence[1]", "3 C.7.6.1.1.6"
+_TABLE = (f"{_ICON}.RedPaletteColorLookupTableData", "3 C.7.6.3.1.5")
 
 BROKEN: dict[str, tuple[str, str, Change, set[tuple[str, str]]]] = {
     # values
@@ -189,6 +200,18 @@ BROKEN: dict[str, tuple[str, str, Change, set[tuple[str, str]]]] = {
     "a model's modality": ("STL", EXPLICIT, _set(Modality="CT"), {("Modality", "3 A.85.1")}),
     "an attribute of other objects": (STILL, SV1, _set(SliceThickness="1"), {("SliceThickness", "3 A.8.1")}),
     "an image type of no kind": (STILL, SV1, _set(ImageType=["DERIVED", "OTHER"]), {("ImageType", "3 C.7.6.1.1.2")}),
+    "a paired body part without its side": (
+        STILL,
+        SV1,
+        lambda dataset: (_drop("ImageLaterality")(dataset), _set(BodyPartExamined="HAND")(dataset)),
+        {("Laterality", "3 C.7.3.1")},
+    ),
+    "an unpaired body part without its side": (
+        STILL,
+        SV1,
+        lambda dataset: (_drop("ImageLaterality")(dataset), _set(BodyPartExamined="HEART")(dataset)),
+        set(),
+    ),
     "neither laterality nor body part": (STILL, SV1, _drop("ImageLaterality"), {("Laterality", "3 C.7.3.1")}),
     "no planar configuration": (STILL, SV1, _drop("PlanarConfiguration"), {("PlanarConfiguration", "3 C.7.6.3")}),
     "no rescale slope of a grey cine": (GREY_CINE, BASELINE, _drop("RescaleSlope"), {("RescaleSlope", "3 C.8.6.3")}),
@@ -257,6 +280,26 @@ BROKEN: dict[str, tuple[str, str, Change, set[tuple[str, str]]]] = {
     "a colour of two parts": (
         *("STL", EXPLICIT, _set(RecommendedDisplayCIELabValue=[1, 2])),
         {("RecommendedDisplayCIELabValue", "5 6.4")},
+    ),
+    # icons
+    "an icon without a palette": (
+        *("STL", EXPLICIT, _icon(RedPaletteColorLookupTableData=None)),
+        {(f"{_ICON}.RedPaletteColorLookupTableData", "3 C.35.1")},
+    ),
+    "a palette cut off": (*("STL", EXPLICIT, _icon(RedPaletteColorLookupTableData=b"ab")), {_TABLE}),
+    "an icon cut off": (*("STL", EXPLICIT, _icon(PixelData=b"ab")), {(f"{_ICON}.PixelData", _ICON_RULE)}),
+    "an icon of more rows": (*("STL", EXPLICIT, _icon(Rows=999)), {(f"{_ICON}.PixelData", _ICON_RULE)}),
+    "an icon of no colours": (
+        *("STL", EXPLICIT, _icon(PhotometricInterpretation="FOO")),
+        {(f"{_ICON}.PhotometricInterpretation", _ICON_RULE)},
+    ),
+    "an icon that names the patient": (
+        *("STL", EXPLICIT, _icon(PatientName="Doe^Jane")),
+        {(f"{_ICON}.PatientName", "3 C.35.1")},
+    ),
+    "a reference that says more": (
+        *(STILL, SV1, lambda dataset: setattr(dataset.ReferencedImageSequence[0], "SeriesDescription", "Knee")),
+        {("ReferencedImageSequence[1].SeriesDescription", "3 C.7.6.4")},
     ),
     # the lossy history
     "a lossy stream that says it is none": (

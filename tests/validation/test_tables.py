@@ -60,6 +60,54 @@ def test_every_attribute_of_type_1_and_2_is_in_the_table(sop_class_uid: str) -> 
         assert {(k, t) for k, t in standard.items() if t in ("1", "2")} <= set(ours.items()), use.module.name
 
 
+# Types 1C and 2C of the standard that are in no table, as their conditions cannot arise in what is written.
+NOT_WRITTEN = {
+    "an acquisition": "PatientPosition AnatomicalOrientationType ReferencedDefinedProtocolSequence AcquisitionDateTime "
+    "ReferencedPerformedProtocolSequence IVUSAcquisition IVUSPullbackRate IVUSGatedRate IVUSPullbackStartFrameNumber "
+    "IVUSPullbackStopFrameNumber",
+    "a calibration": "PixelSpacing PixelSpacingCalibrationDescription NominalScannedPixelSpacing",
+    "padded pixels": "PixelPaddingValue PixelPaddingRangeLimit",
+    "pixels elsewhere": "PixelDataProviderURL",
+    "a reference to some frames or segments": "ReferencedFrameNumber ReferencedSegmentNumber",
+    "a source's orientation": "PatientOrientation",
+    "another vector than that of times": "PageNumberVector FrameLabelVector FramePrimaryAngleVector "
+    "FrameSecondaryAngleVector SliceLocationVector DisplayWindowLabelVector",
+    "encryption, conversion, another view": "EncryptedAttributesSequence ConversionSourceAttributesSequence "
+    "QueryRetrieveView HL7StructuredDocumentReferenceSequence",
+    "a content tree": "ValueType ContinuityOfContent ContentTemplateSequence",
+    "a code's version or list": "CodingSchemeVersion MappingResource ContextGroupVersion ContextGroupLocalVersion "
+    "ContextGroupExtensionCreatorUID",
+}
+_NOT_WRITTEN = frozenset(" ".join(NOT_WRITTEN.values()).split())
+_PALETTE = "RedPaletteColorLookupTable{0} GreenPaletteColorLookupTable{0} BluePaletteColorLookupTable{0}"
+PALETTE = {keyword for part in ("Descriptor", "Data") for keyword in _PALETTE.format(part).split()}
+# Of one module, which other modules have.
+NOT_WRITTEN_OF = {"Image Pixel": PALETTE, "IconImageSequence": {"PixelAspectRatio"}}
+
+
+@pytest.mark.parametrize("sop_class_uid", IODS)
+def test_every_attribute_of_type_1c_and_2c_is_in_the_table_or_cannot_arise(sop_class_uid: str) -> None:
+    for use in IODS[sop_class_uid].uses:
+        _assert_conditional(use.module.name, use.module.attributes, "", _module_types()[use.module.name])
+
+
+def _assert_conditional(
+    holder: str, attributes: tuple[Attribute, ...], path: str, standard: dict[str, dict[str, str]]
+) -> None:
+    asked = {keyword for keyword, type_ in standard[path].items() if type_ in ("1C", "2C")}
+    ours = {attribute.keyword for attribute in attributes}
+    assert asked - ours <= _NOT_WRITTEN | NOT_WRITTEN_OF.get(holder, set()), (holder, path)
+    for attribute in attributes:
+        below = f"{path}/{attribute.keyword}".lstrip("/")
+        if attribute.items and below in standard:
+            _assert_conditional(attribute.keyword, attribute.items, below, standard)
+
+
+def test_no_attribute_that_is_said_not_to_arise_is_in_a_table_all_the_same() -> None:
+    ours = {attribute.keyword for iod in IODS.values() for use in iod.uses for attribute in use.module.attributes}
+    assert _NOT_WRITTEN & ours <= {"PixelSpacing", "PatientOrientation", "AcquisitionDateTime"}  # of other modules
+
+
 @pytest.mark.parametrize("sop_class_uid", IODS)
 def test_every_attribute_of_the_table_has_the_type_of_the_standard(sop_class_uid: str) -> None:
     for use in IODS[sop_class_uid].uses:
