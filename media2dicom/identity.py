@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
+from enum import Enum
+from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from media2dicom.errors import IdentityMismatch
 from media2dicom.media.payload import NamedPatient
 from media2dicom.model import Row
+from media2dicom.person_names import are_comparable, folded_name, may_be_one_name, spellings
 
 
 def confirm_identity(row: Row, header: Dataset) -> None:
@@ -56,40 +58,63 @@ def confirm_identity(row: Row, header: Dataset) -> None:
 def confirm_named_patient(named: NamedPatient, row: Row, header: Dataset) -> list[str]:
     """Raise IdentityMismatch when a document that names its own patient is plainly another's; return warnings.
 
-    An ID of the patient's own issuer has to be the row's or another ID of the patient in the PACS. A number that only
-    another or an unknown issuer gave may be the same by chance: the names must not differ, where both sides have one.
-    With other numbers only (a national one), name and birth date have to agree. Birth dates must never differ.
+    Birth dates must never differ. An ID that an issuer gave is compared with what the same issuer gave in the PACS: one
+    of the patient's own issuer has to agree. A number that only another or an unknown issuer gave may be the same by
+    chance: then, and without any, the names must not differ, where both sides have one. With other numbers only (a
+    national one), name and birth date have to agree.
     """
     other = "The document names another patient than the row's"
     birth_date = str(header.get("PatientBirthDate") or "").replace(".", "").strip() or row.patient_birth_date
     both_dates = bool(birth_date and named.birth_date)
     if both_dates and named.birth_date != birth_date:
         raise IdentityMismatch(f"{other}: the birth dates differ.")
+    ours, theirs = spellings([row.patient_name or "", *_names(header)]), spellings(named.names)
+    both_names = are_comparable(ours, theirs)
+    names_differ = both_names and not may_be_one_name(ours, theirs)
+    match _compared(named, row, header):
+        case _Ids.NONE if names_differ:
+            raise IdentityMismatch(f"{other}: the names differ.")
+        case _Ids.NONE:
+            return ["The document names no patient ID, so it was not confirmed that it is the row's patient's."]
+        case _Ids.DIFFER:
+            raise IdentityMismatch(f"{other}: the patient IDs differ.")
+        case _Ids.PERHAPS if names_differ:
+            raise IdentityMismatch(f"{other}: the names differ, and its patient ID may be of another issuer.")
+        case _Ids.PERHAPS if not (both_dates or both_names):
+            return ["The document's patient ID is the row's, but may be of another issuer. This was not confirmed."]
+        case _Ids.OTHER if not ours and not birth_date:  # nothing is known of the patient but the ID
+            return ["The document's patient ID is not the row's; it may be of another kind. This was not confirmed."]
+        case _Ids.OTHER if both_dates and ours & theirs:
+            return ["The document's patient ID is not the row's; name and birth date agree."]
+        case _Ids.OTHER:
+            raise IdentityMismatch(f"{other}: the patient IDs differ, and name and birth date do not both agree.")
+    return []
+
+
+class _Ids(Enum):
+    """What a document's patient IDs say of the row's patient."""
+
+    NONE = "it has none"
+    SAME = "one is the patient's, by number and issuer"
+    DIFFER = "the patient's own issuer gave another"
+    PERHAPS = "a number is the patient's; whether its issuer is, too, is not known"
+    OTHER = "they may be of another kind"
+
+
+def _compared(named: NamedPatient, row: Row, header: Dataset) -> _Ids:
     if not named.ids:
-        return ["The document names no patient ID, so it was not confirmed that it is the row's patient's."]
+        return _Ids.NONE
     issuer = _issuer(header)
     issued = {(_issuer(item), _patient_id(item)) for item in (header, *(header.get("OtherPatientIDsSequence") or ()))}
-    known = {row.patient_id.strip()} | {value for _by, value in issued}
+    issued.add((issuer, row.patient_id.strip()))
     own = {value for authority, value in named.ids if issuer and authority == issuer}
-    if own and not own & known:
-        raise IdentityMismatch(f"{other}: the patient IDs differ.")
-    if own or any(authority and (authority, value) in issued for authority, value in named.ids):
-        return []
-    names = [row.patient_name or "", *str(header.get("PatientName") or "").split("=")]
-    ours = {folded_name(name) for name in names} - {()}
-    theirs = {folded_name(name) for name in named.names} - {()}
-    if any(value in known for _by, value in named.ids):
-        both_names = bool(ours and theirs)
-        if both_names and not _may_be_one_name(ours, theirs):
-            raise IdentityMismatch(f"{other}: the names differ, and its patient ID may be of another issuer.")
-        if both_names or both_dates:
-            return []
-        return ["The document's patient ID is the row's, but may be of another issuer. This was not confirmed."]
-    if not ours and not birth_date:  # nothing is known of the patient but the ID
-        return ["The document's patient ID is not the row's; it may be of another kind. This was not confirmed."]
-    if both_dates and ours & theirs:
-        return ["The document's patient ID is not the row's; name and birth date agree."]
-    raise IdentityMismatch(f"{other}: the patient IDs differ, and name and birth date do not both agree.")
+    if own and not any(by in (issuer, "") and value in own for by, value in issued):
+        return _Ids.DIFFER
+    if any(authority and (authority, value) in issued for authority, value in named.ids):
+        return _Ids.SAME
+    issuers = {by for by, _value in issued if by}
+    alike = [(by, authority) for by, number in issued for authority, value in named.ids if value == number]
+    return _Ids.PERHAPS if any(not by or authority not in issuers for by, authority in alike) else _Ids.OTHER
 
 
 def _patient_id(item: Dataset) -> str:
@@ -102,16 +127,12 @@ def _issuer(item: Dataset) -> str:
     return next((str(i.get("UniversalEntityID") or "") for i in items if i.get("UniversalEntityIDType") == "ISO"), "")
 
 
-def _may_be_one_name(ours: set[tuple[str, ...]], theirs: set[tuple[str, ...]]) -> bool:
-    """Whether one of each is the same but for words that only one side has: a second given name, a title."""
-    return any(set(one) <= set(two) or set(two) <= set(one) for one in ours for two in theirs)
+def _names(header: Dataset) -> list[str]:
+    """Each component group (PS3.5 6.2.1) of what the patient is and was called."""
+    names = [header.get("PatientName"), header.get("PatientBirthName"), *_several(header.get("OtherPatientNames"))]
+    return [group for name in names if name for group in str(name).split("=")]
 
 
-_SPELLED_OUT = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i"})
-
-
-def folded_name(name: str) -> tuple[str, ...]:
-    """A name's words without case, diacritics, punctuation and order: 'Doe^Jane' and 'jane DOE' are equal."""
-    plain = unicodedata.normalize("NFKD", name.casefold()).translate(_SPELLED_OUT)
-    plain = "".join(character for character in plain if not unicodedata.combining(character))
-    return tuple(sorted(re.findall(r"\w+", plain)))
+def _several(value: Any) -> list[Any]:
+    """Of a value multiplicity of 1 to n."""
+    return list(value) if isinstance(value, MultiValue) else [value]

@@ -299,16 +299,20 @@ def issued(item: Dataset, by: str = "2.999.1") -> Dataset:
         role("2.999.8^P-2", birth=""),  # only the name agrees
         role("2.999.1^P-1", birth="19700103"),  # the ID of another hospital may be the same by chance
         role(birth="19700103"),
+        role("2.999.1^FORMER", name="Mary Other", birth=""),  # the patient's number of another issuer, by its own
+        role("2.999.5^P-1", name="Jane Doe", birth=""),  # nor is the patient's own number one of that issuer
+        role("2.999.1^OTHER", name="Mary Other", birth=""),  # whose number OTHER is, the PACS does not say
+        role(name="Peter Smith", birth=""),
+        role(name="Peter Smith"),
     ],
 )
 def test_clinical_document_of_another_patient_is_refused_and_values_are_not_told(
     tmp_path: Path, patient_role: str
 ) -> None:
-    source = issued(making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT"))
     with pytest.raises(IdentityMismatch, match="another patient") as refusal:
-        built(cda(tmp_path, patient_role=patient_role), tmp_path, source=source)
+        built(cda(tmp_path, patient_role=patient_role), tmp_path, source=of_several_issuers())
     said = refusal.value.message + refusal.value.next_step
-    assert all(word not in said for word in ("P-1", "P-2", "Doe", "Roe", "1970", "2.999"))
+    assert all(word not in said for word in ("P-1", "P-2", "Doe", "Roe", "Smith", "1970", "2.999"))
     assert not (tmp_path / "out").exists()
 
 
@@ -326,20 +330,50 @@ def test_clinical_document_of_another_patient_is_refused_and_values_are_not_told
         (role("2.999.8^N-9"), "name and birth date agree"),
         (role(), "no patient ID"),
         ("", "no patient ID"),
+        (role(name="Doe, Jane M.", birth=""), "no patient ID"),
+        (role("2.999.1^OTHER", birth=""), None),
     ],
 )
 def test_clinical_document_that_may_be_the_patients_is_taken_and_doubt_is_told(
     tmp_path: Path, patient_role: str, warning: str | None
 ) -> None:
+    build = making.a_build(of_several_issuers(), tmp_path)
+    making.build_instances(opened(cda(tmp_path, patient_role=patient_role)), build)
+    assert [warning in one for one in build.warnings] == [True] if warning else build.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("pacs", "document"),
+    [
+        ("Mueller^Eva", "Eva Müller"),
+        ("Sørensen^Åge", "Aage Soerensen"),
+        ("ONEIL^MARY", "Mary O’Neil"),
+        ("Yamada^Tarou", "山田 太郎"),  # nothing to compare: a doubt, no difference
+        ("Yamada^Tarou=山田^太郎", "太郎 山田"),
+        ("Married^Jane", "Jane Doe"),
+        ("Married^Jane", "Jane Born"),
+    ],
+)
+def test_name_in_another_spelling_or_script_or_an_earlier_one_is_no_other_patients(
+    pacs: str, document: str, tmp_path: Path
+) -> None:
+    source = issued(making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT", PatientName=pacs, PatientBirthName="Born"))
+    source.OtherPatientNames = ["Doe^Jane", "Roe^Jane"]
+    for patient_role in (role(name=document, birth=""), role("2.999.9^P-1", name=document)):
+        build = making.a_build(source, tmp_path)
+        making.build_instances(opened(cda(tmp_path, patient_role=patient_role)), build)
+        assert all("another issuer" not in one for one in build.warnings)
+
+
+def of_several_issuers() -> Dataset:
+    """P-1 of its own issuer, FORMER of another one, OTHER of whom the PACS does not say."""
     source = issued(making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT"))
     other = Dataset()
     other.PatientID, other.TypeOfPatientID = "OTHER", "TEXT"
     former = issued(Dataset(), "2.999.5")
     former.PatientID, former.TypeOfPatientID = "FORMER", "TEXT"
     source.OtherPatientIDsSequence = [other, former]
-    build = making.a_build(source, tmp_path)
-    making.build_instances(opened(cda(tmp_path, patient_role=patient_role)), build)
-    assert [warning in one for one in build.warnings] if warning else build.warnings == []
+    return source
 
 
 def test_clinical_document_is_tried_out_before_the_patient_is_known(tmp_path: Path) -> None:

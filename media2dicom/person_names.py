@@ -1,0 +1,46 @@
+"""Person names compared as people write them: which are equal, and which can be compared at all."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Set
+from typing import Final
+
+Words = tuple[str, ...]
+
+_SPELLED_OUT: Final = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i"})
+_IN_ASCII: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
+_APOSTROPHE: Final = re.compile("['`´ʼ‘’]")
+
+
+def folded_name(name: str) -> Words:
+    """A name's words without case, diacritics, punctuation and order: 'Doe^Jane' and 'jane DOE' are equal."""
+    plain = unicodedata.normalize("NFKD", name.casefold()).translate(_SPELLED_OUT)
+    plain = "".join(character for character in plain if not unicodedata.combining(character))
+    return tuple(sorted(re.findall(r"\w+", plain)))
+
+
+def spellings(names: Iterable[str]) -> frozenset[Words]:
+    """The names folded, each also as systems without these signs have it: 'Müller' as Mueller, 'O'Neil' as ONeil."""
+    found = set()
+    for name in names:
+        letters = unicodedata.normalize("NFC", name.casefold())
+        joined = _APOSTROPHE.sub("", letters)
+        found |= {folded_name(one) for one in (name, joined, letters.translate(_IN_ASCII), joined.translate(_IN_ASCII))}
+    return frozenset(found) - {()}
+
+
+def are_comparable(ours: Set[Words], theirs: Set[Words]) -> bool:
+    """Whether one of each is of one script: 'Yamada' says nothing about '山田'."""
+    return bool(_scripts(ours) & _scripts(theirs))
+
+
+def may_be_one_name(ours: Set[Words], theirs: Set[Words]) -> bool:
+    """Whether one of each is the same but for words that only one side has: a second given name, a title."""
+    return any(set(one) <= set(two) or set(two) <= set(one) for one in ours for two in theirs)
+
+
+def _scripts(names: Set[Words]) -> set[str]:
+    letters = {letter for words in names for word in words for letter in word if letter.isalpha()}
+    return {unicodedata.name(letter, "").split(" ")[0] for letter in letters}
