@@ -6,6 +6,7 @@ Markers only. Pixels are decoded in jpeg_reader.py; how a stream is encapsulated
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -13,11 +14,15 @@ from typing import Final
 from media2dicom.errors import MediaDamaged, MediaUnsupported
 from media2dicom.media.exif import UPRIGHT, exif_orientation, xmp_orientation
 
-_SOI, _EOI, _SOS, _DNL = 0xD8, 0xD9, 0xDA, 0xDC
-_APP0, _APP1, _APP2, _APP14, _APP15, _COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
-_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15 without DHT, JPG, DAC
+DHT, SOS, DQT, DRI = 0xC4, 0xDA, 0xDB, 0xDD
+_DAC, _SOI, _EOI, _DNL = 0xCC, 0xD8, 0xD9, 0xDC
+_APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, _DAC}  # SOF0 to SOF15; C8 is JPG
+_DECODING: Final = _FRAMES | {DHT, _DAC, SOS, DQT, DRI}  # all that a decoder needs but the colours' meaning
 _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
-_JFIF_LENGTH: Final = 14  # of the JFIF segment without its thumbnail
+_MULTI_PICTURE: Final = b"MPF\0"  # CIPA DC-007
+_JFIF: Final = b"JFIF\0\1\1\0\0\1\0\1\0\0"  # version 1.1, square pixels, no thumbnail
+_ADOBE: Final = b"Adobe\0\x64\0\0\0\0"  # version 100, no flags; the transform follows
 # In entropy-coded data FF is followed by 00 or a restart marker; FF FF is fill (B.1.1.2).
 _NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _MAX_SCANS: Final = 1000  # real files have one to a dozen; each scan costs a pass over all pixels
@@ -55,6 +60,7 @@ class JpegHeader:
     orientation: int  # 1 when absent
     icc_profile: bytes | None
     spectral_start: int  # Ss of the first scan: in the lossless process, the predictor
+    several_pictures: bool  # Multi-Picture Format: further ones behind the first
 
     @property
     def samples_per_pixel(self) -> int:
@@ -62,11 +68,16 @@ class JpegHeader:
 
     @property
     def is_rgb(self) -> bool:
-        """Three components that are not YCbCr, by the rules of libjpeg (jdapimin.c), which viewers share."""
+        """Three components that are not YCbCr, by the rules of libjpeg-turbo (jdapimin.c), which viewers share."""
         if self.samples_per_pixel != 3 or self.jfif:
             return False
         if self.adobe_transform is not None:
             return self.adobe_transform == 0
+        return self.process is Process.LOSSLESS or self.is_called_rgb
+
+    @property
+    def is_called_rgb(self) -> bool:
+        """By the identifiers of its components, which some decoders believe before any marker."""
         return bytes(component.identifier for component in self.components) == b"RGB"
 
     @property
@@ -84,6 +95,8 @@ class JpegHeader:
     def is_plain_baseline(self) -> bool:
         """Fit to be kept in the JPEG Baseline transfer syntax: SOF0, 8 bits, 1 or 3 components, usual sampling."""
         if self.process is not Process.BASELINE or self.precision != 8 or self.samples_per_pixel not in (1, 3):
+            return False
+        if self.is_called_rgb and not self.is_rgb:
             return False
         first, *others = self.components
         return all(
@@ -114,6 +127,7 @@ class _HeaderCollector:
         self.icc: dict[int, bytes] = {}
         self.icc_count = 0
         self.spectral_start: int | None = None
+        self.several_pictures = False
 
     def take(self, marker: int, payload: bytes) -> None:
         if marker in _FRAMES:
@@ -128,11 +142,13 @@ class _HeaderCollector:
             self.exif = exif_orientation(payload[len(_EXIF) :])
         elif marker == _APP1 and payload.startswith(_XMP) and self.xmp is None:
             self.xmp = xmp_orientation(payload)
-        elif marker == _SOS and self.spectral_start is None and payload and len(payload) > 1 + 2 * payload[0]:
+        elif marker == SOS and self.spectral_start is None and payload and len(payload) > 1 + 2 * payload[0]:
             self.spectral_start = payload[1 + 2 * payload[0]]
         elif marker == _APP2 and payload.startswith(_ICC) and len(payload) > len(_ICC) + 2:
             number, self.icc_count = payload[len(_ICC)], payload[len(_ICC) + 1]
             self.icc[number] = payload[len(_ICC) + 2 :]
+        elif marker == _APP2 and payload.startswith(_MULTI_PICTURE):
+            self.several_pictures = True
 
     def header(self) -> JpegHeader:
         if self.frame is None:
@@ -155,7 +171,7 @@ class _HeaderCollector:
         orientation = self.exif or self.xmp or UPRIGHT
         return JpegHeader(
             *(process, payload[0], rows, columns, components, self.jfif, self.adobe_transform, orientation),
-            *(icc_profile, self.spectral_start or 0),
+            *(icc_profile, self.spectral_start or 0, self.several_pictures),
         )
 
 
@@ -172,7 +188,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader | None:
         if marker == _EOI:
             raise MediaDamaged("The JPEG file ends before its pixels.")
         collector.take(marker, data[at:end])
-        if marker == _SOS:
+        if marker == SOS:
             return collector.header()
         at = end
 
@@ -180,38 +196,57 @@ def read_jpeg_header(data: bytes) -> JpegHeader | None:
 def read_jpeg(data: bytes) -> JpegFile:
     """Header and stripped bitstream of a whole file. The first picture only, up to its own EOI.
 
-    Kept are APP0 JFIF (without its thumbnail) and APP14 Adobe, which say how to decode; APP1 to APP13, APP15 and
-    comments go. Raises MediaDamaged (no EOI, broken segments), MediaUnsupported.
+    Of the file's segments only those that decoding needs are kept; which colours the components are is said anew
+    (`_colour_segment`). Raises MediaDamaged (no EOI, broken segments), MediaUnsupported.
     """
-    collector, kept, at, scans = _HeaderCollector(), [b"\xff\xd8"], 2, 0
+    collector, kept, scans = _HeaderCollector(), list[bytes](), 0
+    for marker, payload, coded in segments(data):
+        collector.take(marker, payload)
+        if marker == _DNL:
+            raise MediaUnsupported("The JPEG file gives its height after the pixels (DNL).")
+        if marker == SOS:
+            scans += 1
+            if scans > _MAX_SCANS:
+                raise MediaDamaged(f"The JPEG file has more than {_MAX_SCANS} scans.")
+        if marker in _DECODING:
+            kept += [_written(marker, payload), coded]
+    if not scans:
+        raise MediaDamaged("The JPEG file ends before its pixels.")
+    header = collector.header()
+    return JpegFile(header, b"".join((b"\xff\xd8", _colour_segment(header), *kept, b"\xff\xd9")))
+
+
+def segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """(marker, payload, the entropy-coded data behind it: of SOS only) from SOI to EOI. Raises MediaDamaged."""
+    at = 2
     while True:
         marker, at, end = _segment(data, at)
         if end > len(data):
             raise MediaDamaged("The JPEG file is cut off: its end marker is missing.")
         if marker == _EOI:
-            break
-        payload = data[at:end]
-        collector.take(marker, payload)
-        if marker == _DNL:
-            raise MediaUnsupported("The JPEG file gives its height after the pixels (DNL).")
-        if marker == _SOS:
-            scans += 1
+            return
+        payload, at = data[at:end], end
+        if marker == SOS:
             found = _NEXT_MARKER.search(data, end)
             if found is None:
                 raise MediaDamaged("The JPEG file is cut off: its end marker is missing.")
-            if scans > _MAX_SCANS:
-                raise MediaDamaged(f"The JPEG file has more than {_MAX_SCANS} scans.")
-            kept.append(data[at - 4 : found.start()])
             at = found.start()
-            continue
-        if marker == _APP0 and payload.startswith(b"JFIF\0") and len(payload) >= _JFIF_LENGTH:
-            kept.append(b"\xff\xe0\x00\x10" + payload[: _JFIF_LENGTH - 2] + b"\0\0")
-        elif (marker == _APP14 and payload.startswith(b"Adobe")) or not (_APP0 <= marker <= _APP15 or marker == _COM):
-            kept.append(data[at - 4 : end])
-        at = end
-    if not scans:
-        raise MediaDamaged("The JPEG file ends before its pixels.")
-    return JpegFile(collector.header(), b"".join((*kept, b"\xff\xd9")))
+        yield marker, payload, data[end:at]
+
+
+def _colour_segment(header: JpegHeader) -> bytes:
+    """JFIF for grey and YCbCr, Adobe's APP14 for RGB, CMYK and YCCK: what decoders go by, each in its shortest form.
+
+    YCbCr has no APP14, which lets pydicom's Pillow decoder turn the colours once more.
+    """
+    if header.samples_per_pixel == 4:
+        transform = header.adobe_transform
+        return b"" if transform is None else _written(_APP14, _ADOBE + bytes([transform]))
+    return _written(_APP14, _ADOBE + b"\0") if header.is_rgb else _written(_APP0, _JFIF)
+
+
+def _written(marker: int, payload: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (len(payload) + 2).to_bytes(2, "big") + payload
 
 
 def _segment(data: bytes, at: int) -> tuple[int, int, int]:

@@ -40,6 +40,7 @@ def look(path: Path) -> Look:
     if header is None:
         raise MediaDamaged("The JPEG file ends before its pixels, or has too much before them.")
     grey = header.samples_per_pixel == 1
+    several = ("The file holds several pictures (MPO): only the first is filed.",)
     return Look(
         rows=header.rows,
         columns=header.columns,
@@ -47,7 +48,7 @@ def look(path: Path) -> Look:
         bytes_per_sample=2 if grey and header.precision > 8 else 1,
         orientation=header.orientation,
         keepable=header.is_plain_baseline,
-        warnings=("The file holds several pictures (MPO): only the first is filed.",) if _is_mpo(head) else (),
+        warnings=several if header.several_pictures else (),
     )
 
 
@@ -87,10 +88,6 @@ def refuse_rotten(file: JpegFile) -> None:
         simplejpeg.decode_jpeg(file.bitstream, colorspace, min_height=1, min_width=1, min_factor=8, strict=True)
     except ValueError as error:
         raise MediaDamaged(f"The JPEG file is damaged: {str(error).strip().rstrip('.')}.") from None
-
-
-def _is_mpo(head: bytes) -> bool:
-    return b"\xff\xe2" in head and b"MPF\0" in head[: head.find(b"\xff\xda") + 1 or None]
 
 
 def _history(file: JpegFile) -> LossyHistory | None:

@@ -145,7 +145,5 @@ def _photometric(header: JpegHeader) -> tuple[str, ...]:
     """What may be said of the stream. Lossy YCbCr is YBR_FULL_422 whatever its subsampling (PS3.5 8.2.1)."""
     if header.samples_per_pixel == 1:
         return ("MONOCHROME1", "MONOCHROME2")
-    if header.process is Process.LOSSLESS:  # no colour transform is part of it; a marker that tells of one misleads
-        return ("YBR_FULL",) if header.jfif or header.adobe_transform == 1 else ("RGB",)
     own = header.photometric_interpretation
-    return ("RGB",) if own == "RGB" else ("YBR_FULL_422", own)
+    return (own,) if own == "RGB" or header.process is Process.LOSSLESS else ("YBR_FULL_422", own)

@@ -152,6 +152,17 @@ def test_of_several_pictures_in_a_file_the_first_is_taken(tmp_path: Path) -> Non
     assert "several" in plan_media(path, Options(), Settings()).warnings[0]
 
 
+@pytest.mark.parametrize("before", [b"a camera's own thumbnail \xff\xd8 \xff\xda \xff\xd9", bytes(65_533)])
+def test_several_pictures_are_told_of_whatever_stands_before_their_mark(before: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    photo().save(path, format="MPO", save_all=True, append_images=[photo((50, 40))])
+    content = path.read_bytes()
+    for _ in range(5):
+        content = with_segment(content, 0xED, before)
+    path.write_bytes(content)
+    assert "several" in plan_media(path, Options(), Settings()).warnings[0]
+
+
 # --- JPEG: decoded ------------------------------------------------------------------------------------------------
 
 
