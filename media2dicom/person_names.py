@@ -4,21 +4,44 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from typing import Final
 
 Words = tuple[str, ...]
 
-_SPELLED_OUT: Final = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i"})
+_SPELLED_OUT: Final = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i"}
+    | {"\N{ZERO WIDTH JOINER}": "", "\N{ZERO WIDTH NON-JOINER}": ""}
+)
+_WITH_ACCENTS: Final = ("LATIN ", "GREEK ", "CYRILLIC ", "HEBREW ", "ARABIC ")
+_ALEF, _HAMZA_ABOVE = "\N{ARABIC LETTER ALEF}", "\N{ARABIC HAMZA ABOVE}"
 _IN_ASCII: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
 _APOSTROPHE: Final = re.compile("['`´ʼ‘’]")
 
 
 def folded_name(name: str) -> Words:
-    """A name's words without case, diacritics, punctuation and order: 'Doe^Jane' and 'jane DOE' are equal."""
-    plain = unicodedata.normalize("NFKD", name.casefold()).translate(_SPELLED_OUT)
-    plain = "".join(character for character in plain if not unicodedata.combining(character))
-    return tuple(sorted(re.findall(r"\w+", plain)))
+    """A name's words without case, accents, punctuation and order: 'Doe^Jane' and 'jane DOE' are equal."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold()).translate(_SPELLED_OUT)
+    plain = unicodedata.normalize("NFC", "".join(_without_accents(plain)))
+    signs = (sign if unicodedata.category(sign)[0] in "LMN" else " " for sign in plain)
+    return tuple(sorted("".join(signs).split()))
+
+
+def _without_accents(decomposed: str) -> Iterator[str]:
+    """Marks are left out where they are accents or points; in kana, Indic and Thai script they tell letters apart."""
+    base = ""
+    for sign in decomposed:
+        if not unicodedata.category(sign).startswith("M"):
+            base = sign
+            yield sign
+        elif base.isalpha() and not _is_accent(base, sign):
+            yield sign
+
+
+def _is_accent(base: str, mark: str) -> bool:
+    # Hamza on waw or yeh is a letter; on alef it is often left out.
+    is_letter = mark == _HAMZA_ABOVE and base != _ALEF
+    return unicodedata.name(base, "").startswith(_WITH_ACCENTS) and not is_letter
 
 
 def spellings(names: Iterable[str]) -> frozenset[Words]:

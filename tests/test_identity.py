@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from media2dicom.errors import IdentityMismatch
-from media2dicom.identity import confirm_identity, folded_name
+from media2dicom.identity import confirm_identity
 from media2dicom.model import Row
+from media2dicom.person_names import folded_name
 from tests.dicom import making
 
 
@@ -78,6 +79,45 @@ def test_lost_zeros_and_changed_case_are_hinted_at_without_the_value() -> None:
 )
 def test_case_diacritics_order_and_components_of_a_name_are_folded(wanted: str) -> None:
     confirm_identity(a_row(patient_name=wanted), header(PatientName="Müller^Jürgen"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "other"),
+    [
+        ("バンドウ^ケン", "ハンドウ^ケン"),
+        ("タカハシ", "タガハシ"),
+        ("ﾊﾞﾝﾄﾞｳ", "ﾊﾝﾄｳ"),
+        ("さとう^じゅん", "さどう^じゅん"),
+        ("सीता^वर्मा", "सोता^वर्मी"),
+        ("राम", "रोम"),
+        ("ดี", "ดู"),
+        ("மணி", "மணு"),
+        ("رؤى", "روى"),
+        ("한", "하"),
+    ],
+)
+def test_signs_that_tell_letters_apart_are_no_accents(wanted: str, other: str) -> None:
+    confirm_identity(a_row(patient_name=wanted), header(PatientName=wanted))
+    with pytest.raises(IdentityMismatch):
+        confirm_identity(a_row(patient_name=other), header(PatientName=wanted))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "source"),
+    [
+        ("ﾊﾞﾝﾄﾞｳ ｹﾝ", "Bando^Ken==バンドウ^ケン"),
+        ("ハ\u3099ント\u3099ウ ケン", "バンドウ^ケン"),
+        ("ΓΙΑΝΝΗΣ παπας", "Παπάς^Γιάννης"),
+        ("Королёв", "КОРОЛЕВ"),
+        ("שרה", "שָׂרָה"),
+        ("احمد", "أَحْمَد"),
+        ("علی\u200cرضا", "علیرضا"),
+        ("D´Angelo", "D'Angelo"),
+        ("김 희중", "김^희중"),
+    ],
+)
+def test_ways_to_write_one_name_are_folded_in_every_script(wanted: str, source: str) -> None:
+    confirm_identity(a_row(patient_name=wanted), header(PatientName=source))
 
 
 @pytest.mark.parametrize("wanted", ["Yamada Tarou", "山田太郎", "山田^太郎", "やまだ たろう"])
