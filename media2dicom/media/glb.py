@@ -5,16 +5,19 @@ Geometry that it would leave out, misplace or make up refuses the file; points a
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from media2dicom.errors import MediaUnsupported
 
 _LARGEST_JSON_BYTES: Final = 64_000_000
 _FLOAT: Final = 5126
 _LINE_STRIP, _TRIANGLES, _TRIANGLE_STRIP = 3, 4, 5  # points and lines come before
+_PLACING: Final = ("mesh", "children", "matrix", "translation", "rotation", "scale")
 _INSTANCES: Final = "EXT_mesh_gpu_instancing"
 _PLAIN: Final = "Export it with plain meshes: no compression, no skeleton, no instances; or save it as STL."
 
@@ -23,7 +26,8 @@ def check(path: Path) -> bool:
     """Whether it holds points or lines besides triangles. Raises MediaUnsupported; LookupError, TypeError or
     ValueError for what is no glTF.
     """
-    header = _header(path)
+    with path.open("rb") as file:
+        header = _header(file)
     if header.get("extensionsRequired"):
         raise _unsupported("asks for an extension of glTF that is not known here, such as a compression")
     for node in header.get("nodes", []):
@@ -36,14 +40,31 @@ def check(path: Path) -> bool:
     return left_out
 
 
-def _header(path: Path) -> dict[str, Any]:
-    """The chunk of JSON, which is the first (glTF 2.0, 4.4.3)."""
+def with_bare_nodes(path: Path) -> BinaryIO:
+    """The file, its nodes with nothing but their meshes and places, to be read by trimesh.
+
+    That takes a node named "world" for the scene itself, and passes over a node that has a camera. Raises as `check`.
+    """
     with path.open("rb") as file:
-        start = file.read(20)
-        length = int.from_bytes(start[12:16], "little")
-        if start[16:20] != b"JSON" or length > _LARGEST_JSON_BYTES:
-            raise ValueError("no JSON")
-        header: dict[str, Any] = json.loads(file.read(length))
+        header = _header(file)
+        bare = [{key: node[key] for key in _PLACING if key in node} for node in header.get("nodes", [])]
+        text = json.dumps(header | {"nodes": bare}).encode()
+        text += b" " * (-len(text) % 4)
+        total = 20 + len(text) + path.stat().st_size - file.tell()
+        copy = io.BytesIO()
+        copy.write(b"glTF" + b"".join(number.to_bytes(4, "little") for number in (2, total, len(text))) + b"JSON" + text)
+        shutil.copyfileobj(file, copy)
+    copy.seek(0)
+    return copy
+
+
+def _header(file: BinaryIO) -> dict[str, Any]:
+    """The chunk of JSON, which is the first (glTF 2.0, 4.4.3); the file stands behind it then."""
+    start = file.read(20)
+    length = int.from_bytes(start[12:16], "little")
+    if start[16:20] != b"JSON" or length > _LARGEST_JSON_BYTES:
+        raise ValueError("no JSON")
+    header: dict[str, Any] = json.loads(file.read(length))
     return header
 
 

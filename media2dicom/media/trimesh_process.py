@@ -81,7 +81,7 @@ def _read_with_trimesh(kind: str, path: Path) -> Any:
 
     logging.disable()
     how: dict[str, Any] = {} if kind == "off" else {"skip_materials": True}
-    with path.open("rb") as file:
+    with glb.with_bare_nodes(path) if kind == "glb" else path.open("rb") as file:
         scene = trimesh.load_scene(file, file_type=kind, resolver=_nothing_beside(trimesh), process=False, **how)
     parts = []
     for mesh in scene.dump():

@@ -127,6 +127,14 @@ def test_mesh_placed_several_times_in_a_glb_is_there_several_times(tmp_path: Pat
     assert len(converted(path)) == 3 * len(sphere(256))
 
 
+@pytest.mark.parametrize("what", [{"name": "world"}, {"camera": 0}])
+def test_node_of_a_glb_is_placed_whatever_its_name_and_with_a_camera(tmp_path: Path, what: dict[str, object]) -> None:
+    path = exported(tmp_path, "glb")
+    place_node(path, {"scale": [0.001] * 3} | what)
+    path = changed(path, lambda header: header.update(cameras=[PERSPECTIVE]))
+    np.testing.assert_allclose(converted(path), sphere(256), rtol=1e-4, atol=1e-3)
+
+
 # --- GLB that asks for more than is read ---------------------------------------------------------------------------
 
 
@@ -150,6 +158,7 @@ def positions(header: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+PERSPECTIVE = {"type": "perspective", "perspective": {"yfov": 1, "znear": 1, "aspectRatio": 1}}
 INSTANCES = {"EXT_mesh_gpu_instancing": {"attributes": {}}}
 NOT_READ: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "compressed": (lambda header: header.update(extensionsRequired=["KHR_draco_mesh_compression"]), "extension"),
