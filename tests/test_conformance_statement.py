@@ -23,17 +23,18 @@ from media2dicom import conformance
 from media2dicom.conformance.activities import STORED_SYNTAXES
 from media2dicom.conformance.configuration import configuration
 from media2dicom.conformance.markdown import Section, document, table
-from media2dicom.conformance.objects import MODULE_WRITTEN
+from media2dicom.conformance.objects import written_when
 from media2dicom.conformance.origins import ORIGINS, Origin, Presence, Source, origin_of
 from media2dicom.conformance.written import WRITTEN, syntaxes_of
 from media2dicom.dicom.encoding import NATIVE_SYNTAXES
-from media2dicom.errors import PacsError, error_kinds
+from media2dicom.errors import OptionRefused, PacsError, error_kinds
 from media2dicom.manifest.columns import COLUMN
 from media2dicom.media.payload import Clip, LossyHistory, Payload
 from media2dicom.model import Instance, Options, SopClassPolicy
 from media2dicom.pacs.query import LEVELS
 from media2dicom.pacs.store import STATUSES, judge
 from media2dicom.settings import Server, Settings
+from media2dicom.validation import Finding, findings
 from media2dicom.validation.iods import IODS
 from media2dicom.validation.modules import Attribute, Module
 from tests.dicom import making
@@ -291,10 +292,36 @@ def test_each_class_is_among_the_objects_that_are_looked_at(tmp_path: Path) -> N
     assert seen == {iod.sop_class_uid for iod in WRITTEN}
 
 
+@pytest.mark.parametrize(
+    "name", ["colour cine", "uneven grey cine", "US cine", "film of a hand", "film of an endoscopy"]
+)
+def test_statement_builder_and_validator_agree_on_which_cines_may_be_a_video_kept_whole(
+    name: str, tmp_path: Path
+) -> None:
+    case = CASES[name]
+    (cine,) = making.build(case.payload(tmp_path), case.source(), tmp_path, case.plain)
+    uid = cine.sop_class_uid
+    stated = str(MPEG4HP41) in syntaxes_of(uid)
+    assert stated == ("YBR_PARTIAL_420" in IODS[uid].enumerated["PhotometricInterpretation"])
+
+    with_stream = dcmread(cine.path)
+    with_stream.file_meta.TransferSyntaxUID = MPEG4HP41
+    with_stream.save_as(tmp_path / "stream.dcm", enforce_file_format=False)
+    found = Finding("TransferSyntaxUID", "is none that this object is written in", "PS3.5 8.2, 10")
+    assert stated == (found not in findings(tmp_path / "stream.dcm"))
+
+    try:
+        (kept,) = making.build(_stream(tmp_path), case.source(), tmp_path / "kept", case.plain)
+    except OptionRefused:
+        assert not stated
+    else:
+        assert stated == (kept.sop_class_uid == uid)
+
+
 def _origins(dataset: Dataset) -> Iterator[tuple[str, Attribute, Origin, bool]]:
     """Module name, attribute, its origin, whether the module is always written; modules never written left out."""
     for use in IODS[str(dataset.SOPClassUID)].uses:
-        written = "always" if use.usage == "M" else MODULE_WRITTEN[use.module.name]
+        written = written_when(use)
         for one in use.module.attributes:
             origin = origin_of(use.module.name, one.keyword)
             if origin is not None and written != "never":

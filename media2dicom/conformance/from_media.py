@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 from media2dicom.conformance.markdown import Section, bullets, table, text
 from media2dicom.conformance.names import uid_name
-from media2dicom.conformance.written import PICTURE_KINDS
 from media2dicom.dicom.documents import MODALITY as DOCUMENT_MODALITY
 from media2dicom.dicom.encapsulated import SOP_CLASS
 from media2dicom.dicom.models import MODALITY as MODEL_MODALITY
-from media2dicom.dicom.picture_classes import KINDS, NATIVE_KINDS, Kind
+from media2dicom.dicom.picture_classes import KINDS, NATIVE_KINDS, PICTURE_KINDS, Kind
 from media2dicom.media import MEDIA_TYPES, MediaType, payload
 from media2dicom.model import SopClassPolicy, VideoMode
 
 _KIND_NAMES = {"image": "picture", "video": "video", "mesh": "3D model", "document": "document"}
+_POLICY = ("Policy", "Source", "Single picture", "Colour cine", "Grey cine", "Kept video", "Modality")
 _MODES = {
     VideoMode.FRAMES: "an instance for each frame that is sampled; one series",
     VideoMode.CINE: "one multi-frame instance of the sampled frames (a single picture when there is one frame)",
@@ -32,7 +32,7 @@ def from_media_to_objects() -> Section:
             table(("Format", "Kind", "Endings", "Becomes"), (_format(one) for one in MEDIA_TYPES)),
             "What a picture becomes is a matter of policy: of the row (`sop_class_policy`), else of the manifest, "
             "else of the site. A policy that cannot conform for a source or a picture refuses the row with the reason.",
-            table(("Policy", "Source", "Single picture", "Colour cine", "Grey cine", "Modality"), _policies()),
+            table(_POLICY, _policies()),
             "Limits of these kinds of object:",
             table(("Single picture", "Colour", "Bits of grey, at most"), (_limits(kind) for kind in PICTURE_KINDS)),
             "Under `native` all other source classes are refused: they demand what only an acquisition has, or hold "
@@ -74,7 +74,7 @@ def _policies() -> Iterator[tuple[str, ...]]:
 
 
 def _classes(kind: Kind) -> tuple[str, ...]:
-    cines = (uid_name(uid) if uid else "refused" for uid in (kind.color_cine, kind.grey_cine))
+    cines = (uid_name(uid) if uid else "refused" for uid in (kind.color_cine, kind.grey_cine, kind.video))
     return uid_name(kind.single), *cines, kind.modality or "the row's, else the source's"
 
 

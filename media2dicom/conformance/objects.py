@@ -24,7 +24,7 @@ MODULE_WRITTEN: Final = {
     "SC Image": "always",
     "Cine": "always",
     "SC Multi-frame Vector": "when the frames are not evenly spaced",
-    "ICC Profile": "when the file has a profile; always in OBJ and MTL",
+    "ICC Profile": "when a picture in colour has a profile in its file",
     "Common Instance Reference": "always",
 }
 _ATTRIBUTES = ("Attribute", "Tag", "VR", "Type", "Presence", "Source", "Value")
@@ -93,8 +93,12 @@ def _choice(values: Iterable[str]) -> str:
 
 def _use(use: ModuleUse) -> tuple[str, ...]:
     condition = "" if use.required is None else conditions.words(use.required)
-    written = "always" if use.usage == "M" else MODULE_WRITTEN[use.module.name]
-    return f"[[{_title(use.module)}]]", use.module.section, use.usage, written, condition
+    return f"[[{_title(use.module)}]]", use.module.section, use.usage, written_when(use), condition
+
+
+def written_when(use: ModuleUse) -> str:
+    always = use.usage == "M" or use.required is conditions.always
+    return "always" if always else MODULE_WRITTEN[use.module.name]
 
 
 def _title(module: Module) -> str:

@@ -6,16 +6,14 @@ from typing import Final
 
 from media2dicom.dicom.encapsulated import SOP_CLASS
 from media2dicom.dicom.encoding import NATIVE_SYNTAXES
-from media2dicom.dicom.picture_classes import KINDS, NATIVE_KINDS, Kind
+from media2dicom.dicom.picture_classes import PICTURE_KINDS, VIDEO_CLASSES
 from media2dicom.dicom.transfer_syntaxes import TRANSFER_SYNTAXES, VIDEO_SYNTAXES
 from media2dicom.pacs.syntaxes import UNCOMPRESSED
 from media2dicom.validation.iods import IOD, IODS
 
-PICTURE_KINDS: Final[tuple[Kind, ...]] = tuple(dict.fromkeys((*KINDS.values(), *NATIVE_KINDS.values())))
 _PICTURES: Final = dict.fromkeys(
     uid for kind in PICTURE_KINDS for uid in (kind.single, kind.grey_cine, kind.color_cine) if uid is not None
 )
-_COLOR_CINES: Final = frozenset(kind.color_cine for kind in PICTURE_KINDS)
 DOCUMENT_CLASSES: Final = tuple(sorted(SOP_CLASS.values()))
 FALLBACK: Final = tuple(str(uid) for uid in UNCOMPRESSED if uid in NATIVE_SYNTAXES)  # the better one first
 
@@ -32,4 +30,4 @@ def syntaxes_of(sop_class_uid: str) -> tuple[str, ...]:
         return FALLBACK[:1]
     pictures = tuple(syntax.uid for syntax in TRANSFER_SYNTAXES)
     videos = tuple(syntax.uid for syntax in VIDEO_SYNTAXES)
-    return (*pictures, *videos) if sop_class_uid in _COLOR_CINES else pictures
+    return (*pictures, *videos) if sop_class_uid in VIDEO_CLASSES else pictures

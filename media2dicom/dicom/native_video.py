@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from media2dicom.dicom.building import Build, as_instance
 from media2dicom.dicom.frame_times import cine_timing
 from media2dicom.dicom.image_pixel import add_lossy_history
 from media2dicom.dicom.images import refuse_cine_without_region, start_image
 from media2dicom.dicom.part10 import stream_bulk, write_part10
-from media2dicom.dicom.picture_classes import Family, kind_of, sop_class_of
+from media2dicom.dicom.picture_classes import kind_of
 from media2dicom.errors import OptionRefused
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media.payload import Clip
 from media2dicom.model import Instance
-
-_FAMILIES: Final = (Family.SECONDARY_CAPTURE, Family.VISIBLE_LIGHT)  # that know YBR_PARTIAL_420 (C.8.6.3, C.8.12.1)
 
 
 def build_native_video(clip: Clip, build: Build) -> Instance:
     """Write the instance. Raises OptionRefused, OverUploadLimit before anything is written, and CacheFailed."""
     refuse_over_limit(clip.size_bytes, build.row.media)
     kind = kind_of(build)
-    if kind.family not in _FAMILIES:
+    if kind.video is None:
         raise OptionRefused(
             "sop_class_policy native: the class of the source has no term for the colours of a video's own stream.",
             next_step="Leave sop_class_policy empty (secondary-capture), or choose video_mode cine or frames.",
         )
     refuse_cine_without_region(kind, build)
-    sop_class_uid = sop_class_of(kind, multi_frame=True, color=True, bits_stored=8)
-    dataset = start_image(build, kind, sop_class_uid, 0, from_video=True, multi_frame=True)
+    dataset = start_image(build, kind, kind.video, 0, from_video=True, multi_frame=True)
 
     # Image Pixel (PS3.3 C.7.6.3): the values that these transfer syntaxes demand (PS3.5 8.2.5 to 8.2.10).
     dataset.SamplesPerPixel, dataset.PlanarConfiguration = 3, 0

@@ -53,6 +53,11 @@ class Kind:
     color: bool = True
     max_bits_stored: int = 16  # of grey
 
+    @property
+    def video(self) -> str | None:
+        """The class of a video kept as one stream: of the families that know YBR_PARTIAL_420 (C.8.6.3, C.8.12.1)."""
+        return self.color_cine if self.family in (Family.SECONDARY_CAPTURE, Family.VISIBLE_LIGHT) else None
+
 
 SECONDARY_CAPTURE: Final = Kind(
     Family.SECONDARY_CAPTURE,
@@ -111,6 +116,9 @@ NATIVE_KINDS: Final = {
     str(VLEndoscopicImageStorage): ENDOSCOPY,
     str(VideoEndoscopicImageStorage): ENDOSCOPY,
 }
+
+PICTURE_KINDS: Final[tuple[Kind, ...]] = tuple(dict.fromkeys((*KINDS.values(), *NATIVE_KINDS.values())))
+VIDEO_CLASSES: Final = frozenset(kind.video for kind in PICTURE_KINDS if kind.video is not None)
 
 
 def kind_of(build: Build) -> Kind:

@@ -9,6 +9,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from media2dicom.dicom.picture_classes import VIDEO_CLASSES
 from media2dicom.dicom.transfer_syntaxes import TRANSFER_SYNTAXES, VIDEO_SYNTAX_UIDS
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.iods import IOD
@@ -53,7 +54,7 @@ def _check_transfer_syntax(written: Written, iod: IOD) -> Iterator[Finding]:
     if "PixelData" not in keywords:
         allowed = frozenset({_IMPLICIT, _EXPLICIT})
     else:
-        allowed = _PICTURE_SYNTAXES | (VIDEO_SYNTAX_UIDS if "NumberOfFrames" in keywords else frozenset())
+        allowed = _PICTURE_SYNTAXES | (VIDEO_SYNTAX_UIDS if iod.sop_class_uid in VIDEO_CLASSES else frozenset())
     if written.transfer_syntax_uid not in allowed:
         yield Finding("TransferSyntaxUID", "is none that this object is written in", "PS3.5 8.2, 10")
 

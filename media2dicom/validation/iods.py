@@ -57,6 +57,7 @@ _IMAGE: Final = (
     *_uses("M", modules.IMAGE_PIXEL),
 )
 _COLOR: Final = _uses("U", modules.ICC_PROFILE)
+_OF_MATERIALS: Final = (ModuleUse(modules.ICC_PROFILE, "U", when.always),)  # the colours of OBJ and MTL
 _END: Final = (*_uses("M", modules.SOP_COMMON), *_uses("U", modules.COMMON_INSTANCE_REFERENCE))
 _SC_SERIES: Final = (*_IMAGE_SERIES, *_uses("U", modules.GENERAL_EQUIPMENT), *_uses("M", modules.SC_EQUIPMENT))
 _SC_MULTI_FRAME: Final = (
@@ -73,7 +74,6 @@ _DOCUMENT_SERIES: Final = (*_IDENTITY, *_uses("M", modules.ENCAPSULATED_DOCUMENT
 _MODEL: Final = (
     *_uses("M", modules.GENERAL_EQUIPMENT, modules.ENHANCED_GENERAL_EQUIPMENT),
     *_uses("M", modules.ENCAPSULATED_DOCUMENT, modules.MANUFACTURING_3D_MODEL),
-    *_COLOR,
     *_uses("M", modules.SOP_COMMON),
     ModuleUse(modules.COMMON_INSTANCE_REFERENCE, "C", when.with_references),
 )
@@ -84,9 +84,10 @@ _DOCUMENT: Final = (
 )
 _US: Final = (*_IMAGE_SERIES, *_uses("U", modules.FRAME_OF_REFERENCE), *_uses("M", modules.GENERAL_EQUIPMENT), *_IMAGE)
 _VL: Final = (*_IMAGE_SERIES, *_uses("M", modules.GENERAL_EQUIPMENT), *_IMAGE)
-_VL_IMAGE: Final = (*_uses("M", modules.ACQUISITION_CONTEXT, modules.VL_IMAGE), *_COLOR, *_END)
+_VL_IMAGE: Final = _uses("M", modules.ACQUISITION_CONTEXT, modules.VL_IMAGE)
 
-_COLORS: Final = "RGB YBR_FULL_422 YBR_PARTIAL_420"
+_COLORS: Final = "RGB YBR_FULL_422"
+_COLORS_OF_VIDEO: Final = f"{_COLORS} YBR_PARTIAL_420"
 _EIGHT: Final = {"BitsAllocated": "8", "BitsStored": "8", "HighBit": "7", "PixelRepresentation": "0"}
 
 # Enumerated values that every object is held to where it has the attribute (PS3.3 C.7, C.8, C.24, C.35).
@@ -122,8 +123,8 @@ _TABLE: Final = (
         "Multi-frame True Color Secondary Capture Image",
         "A.8.5",
         "1.2.840.10008.5.1.4.1.1.7.4",
-        (*_SC_MULTI_FRAME, *_COLOR, *_END),
-        _values(SamplesPerPixel="3", PhotometricInterpretation=_COLORS, PlanarConfiguration="0", **_EIGHT),
+        (*_SC_MULTI_FRAME, *_END),
+        _values(SamplesPerPixel="3", PhotometricInterpretation=_COLORS_OF_VIDEO, PlanarConfiguration="0", **_EIGHT),
     ),
     IOD(
         "Computed Radiography Image",
@@ -146,36 +147,36 @@ _TABLE: Final = (
         "Ultrasound Multi-frame Image",
         "A.7",
         "1.2.840.10008.5.1.4.1.1.3.1",
-        (*_US, *_uses("M", modules.CINE, modules.MULTI_FRAME, modules.US_IMAGE), *_COLOR, *_END),
+        (*_US, *_uses("M", modules.CINE, modules.MULTI_FRAME, modules.US_IMAGE), *_END),
         _values(PhotometricInterpretation=f"MONOCHROME2 {_COLORS}", **_EIGHT),
     ),
     IOD(
         "VL Photographic Image",
         "A.32.4",
         "1.2.840.10008.5.1.4.1.1.77.1.4",
-        (*_VL, *_VL_IMAGE),
+        (*_VL, *_VL_IMAGE, *_COLOR, *_END),
         _values(Modality="XC", PhotometricInterpretation=f"MONOCHROME2 {_COLORS}", **_EIGHT),
     ),
     IOD(
         "Video Photographic Image",
         "A.32.7",
         "1.2.840.10008.5.1.4.1.1.77.1.4.1",
-        (*_VL, *_uses("M", modules.CINE, modules.MULTI_FRAME), *_VL_IMAGE),
-        _values(Modality="XC", PhotometricInterpretation=f"MONOCHROME2 {_COLORS}", **_EIGHT),
+        (*_VL, *_uses("M", modules.CINE, modules.MULTI_FRAME), *_VL_IMAGE, *_END),
+        _values(Modality="XC", PhotometricInterpretation=f"MONOCHROME2 {_COLORS_OF_VIDEO}", **_EIGHT),
     ),
     IOD(
         "VL Endoscopic Image",
         "A.32.1",
         "1.2.840.10008.5.1.4.1.1.77.1.1",
-        (*_VL, *_VL_IMAGE),
+        (*_VL, *_VL_IMAGE, *_COLOR, *_END),
         _values(Modality="ES", PhotometricInterpretation=f"MONOCHROME2 {_COLORS}", **_EIGHT),
     ),
     IOD(
         "Video Endoscopic Image",
         "A.32.5",
         "1.2.840.10008.5.1.4.1.1.77.1.1.1",
-        (*_VL, *_uses("M", modules.CINE, modules.MULTI_FRAME), *_VL_IMAGE),
-        _values(Modality="ES", PhotometricInterpretation=f"MONOCHROME2 {_COLORS}", **_EIGHT),
+        (*_VL, *_uses("M", modules.CINE, modules.MULTI_FRAME), *_VL_IMAGE, *_END),
+        _values(Modality="ES", PhotometricInterpretation=f"MONOCHROME2 {_COLORS_OF_VIDEO}", **_EIGHT),
     ),
     IOD("Encapsulated PDF", "A.45.1", "1.2.840.10008.5.1.4.1.1.104.1", _DOCUMENT),
     IOD("Encapsulated CDA", "A.45.2", "1.2.840.10008.5.1.4.1.1.104.2", _DOCUMENT),
@@ -190,14 +191,14 @@ _TABLE: Final = (
         "Encapsulated OBJ",
         "A.85.2",
         "1.2.840.10008.5.1.4.1.1.104.4",
-        (*_DOCUMENT_SERIES, *_uses("M", modules.FRAME_OF_REFERENCE), *_MODEL),
+        (*_DOCUMENT_SERIES, *_uses("M", modules.FRAME_OF_REFERENCE), *_MODEL, *_OF_MATERIALS),
         _values(Modality="M3D"),
     ),
     IOD(
         "Encapsulated MTL",
         "A.85.3",
         "1.2.840.10008.5.1.4.1.1.104.5",
-        (*_DOCUMENT_SERIES, *_MODEL),
+        (*_DOCUMENT_SERIES, *_MODEL, *_OF_MATERIALS),
         _values(Modality="M3D"),
     ),
 )

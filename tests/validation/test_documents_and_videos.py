@@ -100,6 +100,10 @@ BROKEN = {
         *("letter.pdf", lambda dataset: delattr(dataset, "ConversionType")),
         {("ConversionType", "3 C.8.6.1")},
     ),
+    "an OBJ without the profile of its colours": (
+        *(OBJ, lambda dataset: [delattr(dataset, keyword) for keyword in ("ICCProfile", "ColorSpace")]),
+        {("ICCProfile", "3 C.11.15")},
+    ),
     "a profile of another class": (
         *(OBJ, lambda dataset: setattr(dataset, "ICCProfile", dataset.ICCProfile.replace(b"scnr", b"mntr"))),
         {("ICCProfile", "3 C.11.15.1.1")},

@@ -412,6 +412,8 @@ BROKEN: dict[str, tuple[str, str, Change, set[tuple[str, str]]]] = {
     # the ICC profile
     "a display profile": (STILL, SV1, _profile(profile_class=b"mntr"), {("ICCProfile", "3 C.11.15.1.1")}),
     "a profile of a printer's colours": (STILL, SV1, _profile(b"CMYK"), {("ICCProfile", "3 C.11.15.1.1")}),
+    "a profile of a cine": (EVEN, BASELINE, _profile(), {("ICCProfile", "3 A.8.5")}),
+    "a profile of a model without colours": ("STL", EXPLICIT, _profile(), {("ICCProfile", "3 A.85.1")}),
     "a profile cut off": (STILL, SV1, _profile(size=400), {("ICCProfile", "3 C.11.15")}),
 }
 
