@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -52,7 +53,7 @@ def with_bare_nodes(path: Path) -> BinaryIO:
         text += b" " * (-len(text) % 4)
         total = 20 + len(text) + path.stat().st_size - file.tell()
         copy = io.BytesIO()
-        copy.write(b"glTF" + b"".join(number.to_bytes(4, "little") for number in (2, total, len(text))) + b"JSON" + text)
+        copy.write(struct.pack("<4sIII4s", b"glTF", 2, total, len(text), b"JSON") + text)
         shutil.copyfileobj(file, copy)
     copy.seek(0)
     return copy

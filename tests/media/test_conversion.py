@@ -129,9 +129,9 @@ def test_mesh_placed_several_times_in_a_glb_is_there_several_times(tmp_path: Pat
 
 @pytest.mark.parametrize("what", [{"name": "world"}, {"camera": 0}])
 def test_node_of_a_glb_is_placed_whatever_its_name_and_with_a_camera(tmp_path: Path, what: dict[str, object]) -> None:
-    path = exported(tmp_path, "glb")
-    place_node(path, {"scale": [0.001] * 3} | what)
-    path = changed(path, lambda header: header.update(cameras=[PERSPECTIVE]))
+    node = {"mesh": 0, "scale": [0.001] * 3} | what
+    scene = {"nodes": [node], "scenes": [{"nodes": [0]}], "scene": 0, "cameras": [PERSPECTIVE]}
+    path = changed(exported(tmp_path, "glb"), lambda header: header.update(scene))
     np.testing.assert_allclose(converted(path), sphere(256), rtol=1e-4, atol=1e-3)
 
 
