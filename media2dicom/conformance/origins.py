@@ -132,7 +132,9 @@ ORIGINS: Final = {
     "LossyImageCompressionRatio": _anap("media made", "Of each lossy step, oldest first."),
     "LossyImageCompressionMethod": _anap("media made", "Of each lossy step, oldest first."),
     "ImageLaterality": _always("row source fixed", "`laterality`, else the source's of the same body part, else U."),
-    "Encapsulated Document.ImageLaterality": _anap("row", "`laterality`."),
+    "Encapsulated Document.ImageLaterality": _anap(
+        "row source", "`laterality`; of a model, else the source's of the same body part."
+    ),
     "AnatomicRegionSequence": _anap("row source", "The code of the body part, where it has one."),
     "PresentationLUTShape": _anap("fixed", "IDENTITY, of a grey cine of Secondary Capture."),
     "DerivationDescription": _anap("media", "A frame's instant in its clip; lossy codecs without a defined term."),

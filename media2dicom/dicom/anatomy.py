@@ -25,7 +25,7 @@ def add_anatomy(dataset: Dataset, build: Build) -> None:
         dataset.BodyPartExamined = part.term
     if part is not None and part.sct_code:
         dataset.AnatomicRegionSequence = Sequence([code_item(part.sct_code, "SCT", part.meaning)])
-    dataset.ImageLaterality = build.row.options.laterality or _side_in_source(build, part)
+    dataset.ImageLaterality = known_side(build) or UNKNOWN_SIDE
     if dataset.ImageLaterality == UNKNOWN_SIDE and build.row.options.laterality is None and part and part.paired:
         build.warn("The side of the body part is not known: Image Laterality says U. Fill in laterality.")
 
@@ -46,12 +46,15 @@ def known_body_part(build: Build) -> BodyPart | None:
     return part
 
 
-def _side_in_source(build: Build, part: BodyPart | None) -> str:
-    """The source's side, of its own body part: it says nothing about another one, which the row names."""
+def known_side(build: Build) -> str | None:
+    """The row's side, else the source's: of its own body part, it says nothing about another one that the row names."""
+    options = build.row.options
+    if options.laterality is not None:
+        return options.laterality
     own = body_part_of(str(build.source.get("BodyPartExamined") or ""))
-    if build.row.options.body_part is None or own is part:
+    if options.body_part is None or own is body_part_of(options.body_part):
         for keyword, allowed in (("ImageLaterality", "RLUB"), ("Laterality", "RL")):
             value = valid_text(build.source, keyword)
             if len(value) == 1 and value in allowed:
                 return value
-    return UNKNOWN_SIDE
+    return None

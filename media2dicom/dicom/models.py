@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.sr.codedict import codes
 
+from media2dicom.dicom.anatomy import known_side
 from media2dicom.dicom.building import Build
 from media2dicom.dicom.color import rgb_to_cielab_us
 from media2dicom.dicom.encapsulated import SOP_CLASS, name_concept, start_encapsulated, write_encapsulated
@@ -77,6 +78,8 @@ def _started(build: Build, mime_type: str, size_bytes: int, part: int) -> Datase
         title=options.document_title or options.part_name or options.series_description or "3D model",
         burned_in=False,
     )
+    if (side := known_side(build)) is not None:
+        dataset.ImageLaterality = side
     add_referenced_series(build.source, dataset)
     own = valid_text(build.source, "Modality") if is_image(build.source) else build.image_modality
     name_concept(dataset, MODEL_TITLES.get(own or ""))

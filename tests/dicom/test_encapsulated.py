@@ -166,6 +166,26 @@ def test_model_says_all_that_the_row_says(tmp_path: Path) -> None:
         assert written.ICCProfile[12:16] == b"scnr"
 
 
+@pytest.mark.parametrize(
+    ("options", "side"),
+    [
+        (Options(), "R"),
+        (Options(laterality="U"), "U"),
+        (Options(body_part="KNEE"), "R"),
+        (Options(body_part="HAND"), None),
+    ],
+)
+def test_model_has_the_side_of_the_row_or_of_the_sources_body_part_and_a_document_the_rows_alone(
+    options: Options, side: str | None, standard: Path, tmp_path: Path
+) -> None:
+    source = making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT", BodyPartExamined="KNEE", Laterality="R")
+    (model,) = making.build(opened(stl(tmp_path)), source, tmp_path, options)
+    assert dcmread(model.path).get("ImageLaterality") == side
+    _assert_sound(model, standard)
+    (document,) = built(pdf(tmp_path), tmp_path, options, source)
+    assert document.get("ImageLaterality") == options.laterality
+
+
 def test_title_is_the_rows_and_never_the_files_name(tmp_path: Path) -> None:
     path = making_models.obj_with_mtl(tmp_path, "Doe_Jane_19700102")
     for options, title in (
