@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pydicom import charset
-
 from media2dicom.conformance.markdown import Section, bullets, text
 from media2dicom.conformance.networking import MINIMUM_TLS
+from media2dicom.dicom.charsets import TERMS
 from media2dicom.validation.values import CHARACTER_SET
 
 
@@ -18,19 +17,18 @@ def media_interchange() -> Section:
 
 
 def character_sets() -> Section:
-    # pydicom's table has its own spellings of some beside the defined terms.
-    terms = sorted(term for term in charset.python_encoding if "IR" in term or term in ("GB18030", "GBK"))
     return Section(
         "Character sets",
         text(
             f"All objects are written in {CHARACTER_SET} (UTF-8), whatever the source's character set.",
             "Read, in sources and in answers to queries, with and without code extensions, and in sequence items "
-            f"with a character set of their own: {', '.join(terms)}.",
+            f"with a character set of their own: {', '.join(TERMS)}.",
             bullets(
                 (
                     "Person names keep all component groups (alphabetic, ideographic, phonetic).",
                     "Text beyond ASCII for which the source declares no character set is taken for UTF-8 when it is "
                     "well-formed UTF-8, else for ISO 8859-1, with a warning.",
+                    "Of an unknown character set only ASCII is read.",
                     "A value that cannot be decoded or that breaks its value representation is never cut: an "
                     "identifier refuses the row, any other attribute is left out with a warning that names it.",
                 )

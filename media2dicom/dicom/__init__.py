@@ -6,5 +6,7 @@ data, so pydicom's own validation is off here and `attributes.py` judges what it
 
 import pydicom.config
 
+import media2dicom.dicom.charsets  # noqa: F401  # completes pydicom's tables
+
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from media2dicom import __version__
-from media2dicom.dicom.values import BrokenValue, is_undeclared, rewritten
+from media2dicom.dicom.values import BrokenValue, UnknownCharacterSet, is_undeclared, rewritten
 from media2dicom.errors import SourceUnusable
 
 MANUFACTURER: Final = "Media2DICOM"  # also how our own results are known again
@@ -146,14 +146,16 @@ def _copied(source: Dataset, tag: int, warnings: list[str]) -> DataElement | Non
     name = keyword_for_tag(tag) or str(Tag(tag))
     try:
         element, whole = rewritten(source, tag)
-    except BrokenValue:
+    except BrokenValue as broken:
+        in_unknown = isinstance(broken, UnknownCharacterSet)
+        fault = "is in an unknown character set" if in_unknown else "breaks its value representation"
         if tag in IDENTIFIERS:
             raise SourceUnusable(
-                f"{name} of the source breaks its value representation, and an identifier is never shortened.",
+                f"{name} of the source {fault}, and an identifier is never {'guessed' if in_unknown else 'shortened'}.",
                 next_step="Have the PACS administrator correct the study's attribute"
                 + (", or set accession_override." if name == "AccessionNumber" else "."),
             ) from None
-        warnings.append(f"{name} of the source breaks its value representation and was left out.")
+        warnings.append(f"{name} of the source {fault} and was left out.")
         return None
     if element is None or _says_nothing(element):
         return None

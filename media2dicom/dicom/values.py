@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from typing import Any, Final
 
-from pydicom import charset, config
+from pydicom import config
 from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -18,6 +18,8 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.valuerep import PersonName, validate_value
+
+from media2dicom.dicom.charsets import Declared, declared
 
 LARGEST_IS: Final = 2**31 - 1  # IS is a signed 32-bit integer (PS3.5 6.2)
 _BINARY_VRS: Final = frozenset({"OB", "OW", "OD", "OF", "OL", "OV", "UN", "OB or OW"})
@@ -72,6 +74,10 @@ class BrokenValue(Exception):
     """The element cannot be used. Carries no text: any that there is would hold the value."""
 
 
+class UnknownCharacterSet(BrokenValue):
+    """What its bytes beyond ASCII mean is not known."""
+
+
 def rewritten(source: Dataset, tag: int) -> tuple[DataElement | None, bool]:
     """A deep copy of an element as decoded text, and whether it is whole (False: an item had to be left out).
 
@@ -80,7 +86,7 @@ def rewritten(source: Dataset, tag: int) -> tuple[DataElement | None, bool]:
     try:
         if tag not in source:
             return None, True
-        return _rewritten(source[tag], _is_declared(source))
+        return _rewritten(source[tag], declared(source))
     except BrokenValue:
         raise
     except Exception:  # noqa: BLE001 - whatever pydicom makes of a broken value; its text holds the value
@@ -98,28 +104,19 @@ def valid_text(source: Dataset, keyword: str) -> str:
 
 def is_undeclared(source: Dataset, element: DataElement) -> bool:
     """Whether an element has characters that its source's Specific Character Set does not provide for."""
-    return element.VR in _CHARSET_VRS and not str(element.value).isascii() and not _is_declared(source)
+    return element.VR in _CHARSET_VRS and not str(element.value).isascii() and declared(source) is Declared.NOTHING
 
 
-def _is_declared(source: Dataset) -> bool:
-    """Whether (0008,0005) names character sets beyond ASCII that are known."""
-    terms = source.get("SpecificCharacterSet") or source.original_character_set or ""
-    named = [terms] if isinstance(terms, str) else list(terms)
-    return any(term not in ("", "ISO_IR 6", "ISO 2022 IR 6", "iso8859") for term in named) and all(
-        term in charset.python_encoding or term in charset.python_encoding.values() for term in named
-    )
-
-
-def _rewritten(element: DataElement, declared: bool) -> tuple[DataElement | None, bool]:
+def _rewritten(element: DataElement, charset: Declared) -> tuple[DataElement | None, bool]:
     if element.is_empty:
         return None, True
     element = _as_in_dictionary(element)
     if element.VR == "SQ":
-        return _rewritten_sequence(element, declared)
+        return _rewritten_sequence(element, charset)
     if element.VR in _BINARY_VRS:
         raise BrokenValue
     values = list(element.value) if isinstance(element.value, MultiValue) else [element.value]
-    cleaned = [_clean(element.VR, value, declared) for value in values]
+    cleaned = [_clean(element.VR, value, charset) for value in values]
     if all(value is None or str(value) == "" for value in cleaned):
         return None, True
     if len(cleaned) > 1 and dictionary_VM(element.tag) == "1":
@@ -139,24 +136,24 @@ def _as_in_dictionary(element: DataElement) -> DataElement:
     return DataElement(element.tag, known, element.value)
 
 
-def _rewritten_sequence(element: DataElement, declared: bool) -> tuple[DataElement | None, bool]:
-    items = [_rewritten_item(element.tag, item, declared) for item in element.value or []]
+def _rewritten_sequence(element: DataElement, charset: Declared) -> tuple[DataElement | None, bool]:
+    items = [_rewritten_item(element.tag, item, charset) for item in element.value or []]
     kept = [item for item in items if item is not None]
     if items and not kept:
         raise BrokenValue
     return (DataElement(element.tag, "SQ", Sequence(kept)) if kept else None), len(kept) == len(items)
 
 
-def _rewritten_item(sequence: int, item: Dataset, declared: bool) -> Dataset | None:
+def _rewritten_item(sequence: int, item: Dataset, charset: Declared) -> Dataset | None:
     """One item without private and unknown tags, group lengths, a character set of its own; None when unusable."""
     result = Dataset()
-    declared = _is_declared(item) if "SpecificCharacterSet" in item else declared
+    charset = declared(item) if "SpecificCharacterSet" in item else charset
     for tag in item.keys():  # noqa: SIM118 - a Dataset iterates over elements, not tags
         if tag.is_private or not dictionary_has_tag(tag) or tag.element == 0 or tag == Tag("SpecificCharacterSet"):
             continue
         try:
             element = item[tag]
-            kept, _whole = _rewritten(element, declared)
+            kept, _whole = _rewritten(element, charset)
         except BrokenValue:
             return None
         result[tag] = kept if kept is not None else DataElement(tag, dictionary_VR(tag).partition(" or ")[0], None)
@@ -174,12 +171,14 @@ def _rewritten_item(sequence: int, item: Dataset, declared: bool) -> Dataset | N
     return result if says_all and len(result) else None
 
 
-def _clean(vr: str, value: Any, declared: bool) -> Any:
+def _clean(vr: str, value: Any, charset: Declared) -> Any:
     if value is None or vr in _NUMBER_VRS:
         return value
     text = str(value)
-    if vr in _CHARSET_VRS and not declared:
+    if vr in _CHARSET_VRS and charset is Declared.NOTHING:
         text = _read_undeclared(text)
+    elif vr in _CHARSET_VRS and charset is Declared.UNKNOWN and not text.isascii():
+        raise UnknownCharacterSet
     if vr == "PN":
         return PersonName(text.rstrip("= "))
     if vr == "DA" and (old := re.fullmatch(r"(\d{4})\.(\d{2})\.(\d{2})", text)):
