@@ -235,7 +235,8 @@ class SourceUnusable(RowRefused):
 
 
 class UploadConflict(RowRefused):
-    """The PACS holds the SOP Instance UID elsewhere than where the row's instance belongs (loud, permanent)."""
+    """The PACS holds the SOP Instance UID elsewhere than where the row's instance belongs, or may hold objects of the
+    row that the row does not stand for any more (loud, permanent)."""
 
     code = "conflict"
     words = "conflict in the PACS"

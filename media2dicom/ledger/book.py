@@ -13,8 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from media2dicom.errors import NotApproved, TakenOver
+from media2dicom.errors import NotApproved, TakenOver, UploadConflict
 from media2dicom.ledger.claims import claim, may_be_sent, taken_over
+from media2dicom.ledger.entering import MAYBE_THERE
 from media2dicom.ledger.records import (
     SETTLED,
     InstanceState,
@@ -126,16 +127,19 @@ class Ledger(RunBook):
     # --- instances ----------------------------------------------------------------------------------------------
 
     def put_prepared(self, row_key: str, instances: Iterable[Instance]) -> None:
-        """The row's files are complete on disk: PREPARED. What was sent before keeps its state."""
+        """The row's files are complete on disk: PREPARED. What was sent before keeps its state.
+
+        Raises UploadConflict when the row sent something before that it would not send today.
+        """
+        instances = list(instances)
         with self._write() as connection:
             before_of = _by_row(connection, INSTANCES.select().where(INSTANCES.c.row_key == row_key))
-            known = {one.instance.number: one for one in before_of.get(row_key, [])}
+            known = {one.instance.sop_instance_uid: one for one in before_of.get(row_key, [])}
+            _refuse_left_behind(known.values(), instances)
             connection.execute(INSTANCES.delete().where(INSTANCES.c.row_key == row_key))
             values = []
             for instance in instances:
-                before = known.get(instance.number)
-                if before is not None and before.instance.sop_instance_uid != instance.sop_instance_uid:
-                    before = None
+                before = known.get(instance.sop_instance_uid)
                 values.append(
                     {
                         "row_key": row_key,
@@ -227,6 +231,20 @@ class Ledger(RunBook):
                     for number, state in changes.items()
                 ],
             )
+
+
+def _refuse_left_behind(before: Iterable[LedgerInstance], instances: Collection[Instance]) -> None:
+    """What may be in the PACS is not forgotten: nobody would know of it any more."""
+    uids = {one.sop_instance_uid for one in instances}
+    if all(one.instance.sop_instance_uid in uids for one in before if one.status in MAYBE_THERE):
+        return
+    studies = {one.study_instance_uid for one in instances}
+    if all(one.instance.study_instance_uid in studies for one in before):
+        raise UploadConflict("The PACS may have objects of this row that would not be made of it today.")
+    raise UploadConflict(
+        "The PACS may have objects of this row in another study than the one that the row names today.",
+        next_step="Have the PACS administrator look at the former study; name the right one by study_instance_uid.",
+    )
 
 
 def _by_row(connection: Connection, query: sa.Select[Any]) -> dict[str, list[LedgerInstance]]:

@@ -48,6 +48,8 @@ def _is_prepared(row: LedgerRow, header: Dataset) -> bool:
     if not row.instances:
         return False
     left = [one.instance for one in row.instances if one.status != Status.STORED]
+    if any(instance.study_instance_uid != header.StudyInstanceUID for instance in left):
+        return False
     override = submitted(row).options.accession_override
     if not all(is_whole(instance) for instance in left) or not all(is_of(one, header, override) for one in left[:1]):
         return False

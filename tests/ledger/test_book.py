@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from media2dicom.errors import LedgerFailed, NotApproved, TakenOver
+from media2dicom.errors import LedgerFailed, NotApproved, TakenOver, UploadConflict
 from media2dicom.ledger import Entry, InstanceState, Ledger
 from media2dicom.ledger.records import instance_values
 from media2dicom.ledger.tables import INSTANCES
@@ -144,8 +144,22 @@ def test_instance_that_became_another_forgets_its_attempts(ledger: Ledger) -> No
     begin(ledger, entry(2))
     ledger.put_prepared("key-2", [instance(0)])
     send(ledger, "key-2")
+    ledger.set_instances("key-2", {0: InstanceState(Status.FAILED, 0xA700)})
     ledger.put_prepared("key-2", [instance(0, "2.25.9")])
     assert [(one.status, one.attempts) for one in ledger.rows("run")[0].instances] == [(Status.PREPARED, 0)]
+
+
+@pytest.mark.parametrize("state", [Status.SENDING, Status.UNCERTAIN, Status.STORED, Status.CONFLICT])
+@pytest.mark.parametrize("today", [[instance(0)], [instance(0), instance(1, "2.25.9")]], ids=["fewer", "another"])
+def test_instance_that_may_be_in_the_pacs_is_not_forgotten(
+    ledger: Ledger, state: Status, today: list[Instance]
+) -> None:
+    begin(ledger, entry(2))
+    ledger.put_prepared("key-2", [instance(0), instance(1)])
+    ledger.set_instances("key-2", {1: InstanceState(state)})
+    with pytest.raises(UploadConflict):
+        ledger.put_prepared("key-2", today)
+    assert [one.status for one in ledger.rows("run")[0].instances] == [Status.PREPARED, state]
 
 
 def test_marking_counts_the_row_and_an_attempt_its_instance(ledger: Ledger) -> None:
