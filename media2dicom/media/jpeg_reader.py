@@ -21,6 +21,7 @@ from media2dicom.errors import MediaDamaged, MediaUnsupported
 from media2dicom.media.exif import upright
 from media2dicom.media.image import ImageFormat, Look, keeps_bitstream
 from media2dicom.media.jpeg import JpegFile, JpegHeader, Process, read_jpeg, read_jpeg_header
+from media2dicom.media.jpeg_scan import refuse_broken_scans
 from media2dicom.media.payload import KeptJpeg, LossyHistory, Picture
 from media2dicom.media.pillow import loaded
 from media2dicom.media.pixels import fitting_profile, picture_of, scaled_to_8_bits
@@ -29,8 +30,6 @@ from media2dicom.model import Options
 METHOD: Final = "ISO_10918_1"  # PS3.3 C.7.6.1.1.5.1
 _HEADER_BYTES: Final = 262_144  # enough for most JPEG headers
 _MAX_HEADER_BYTES: Final = 33_554_432  # an ICC profile has 16,707,345 at most
-_HUFFMAN_8_BIT: Final = (Process.BASELINE, Process.EXTENDED, Process.PROGRESSIVE)
-_ARITHMETIC: Final = (Process.EXTENDED_ARITHMETIC, Process.PROGRESSIVE_ARITHMETIC)
 
 
 def look(path: Path) -> Look:
@@ -75,12 +74,17 @@ def read(path: Path, options: Options) -> Picture:
 def refuse_rotten(file: JpegFile) -> None:
     """Every entropy-coded bit is read once, by a decoder whose warnings are errors (others hide them).
 
-    Decoding to an eighth of the size reads the whole stream at a quarter of the cost. Raises MediaDamaged,
-    MediaUnsupported.
+    Decoding to an eighth of the size reads the whole stream at a quarter of the cost. What that decoder does not know
+    is walked through (jpeg_scan.py). Raises MediaDamaged, MediaUnsupported.
     """
     header = file.header
-    if header.process not in _HUFFMAN_8_BIT or header.precision != 8:
-        return
+    if header.process is Process.LOSSLESS or (header.process is Process.EXTENDED and header.precision == 12):
+        return refuse_broken_scans(file)
+    if header.precision != 8:
+        raise MediaUnsupported(
+            f"The JPEG variant SOF{header.process - 0xC0} of {header.precision} bits cannot be checked for damage.",
+            next_step="Export it as PNG or as lossless JPEG.",
+        )
     colorspace = {1: "GRAY", 3: "RGB", 4: "CMYK"}.get(header.samples_per_pixel)
     if colorspace is None:
         raise MediaUnsupported(f"The JPEG file has {header.samples_per_pixel} components.")
@@ -101,7 +105,7 @@ def _history(file: JpegFile) -> LossyHistory | None:
 def _decoded(file: JpegFile) -> tuple[NDArray[Any], int]:
     """Pixels as stored (not turned), and bits stored."""
     header = file.header
-    if header.precision == 8 and header.process in (*_HUFFMAN_8_BIT, *_ARITHMETIC):
+    if header.precision == 8 and header.process is not Process.LOSSLESS:
         with JpegImagePlugin.JpegImageFile(io.BytesIO(file.bitstream)) as image:
             return loaded(image, header.icc_profile), 8
     if header.samples_per_pixel not in (1, 3):

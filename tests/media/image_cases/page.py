@@ -28,8 +28,9 @@ looks at what comes out (`python -m tests.media.image_cases > docs/images.md`).
   stretch the picture. The pixels stay as they are. Nothing else is made of a resolution: it gives no Pixel Spacing.
 - **Animations and bursts**: the first picture (HEIC: the primary one), with a warning. A TIFF document of several pages
   is refused: its other pages would be missed.
-- **Damage** that a decoder can notice is refused. JPEG is read through bit by bit with warnings as errors; PNG and
-  Deflate have checksums; VP8, HEVC, CCITT and PackBits have none, so a flipped bit in them may pass.
+- **Damage** that a decoder can notice is refused. JPEG, also lossless and of 12 bits, is read through code by code: its
+  codes must be whole, and as many as its pixels need. PNG and Deflate have checksums. VP8, HEVC, CCITT, PackBits and
+  arithmetic JPEG have neither, so a flipped bit in them may pass, as one in JPEG may that makes another whole code.
 - **Nothing else** of a file is read or stored: no place, no camera, no thumbnail, no comment, no text.
 - Other formats (AVIF, JPEG 2000, JPEG XL, camera raw, PSD, SVG) are refused as not known.
 """
