@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,16 @@ def test_identifier_in_an_unknown_character_set_is_refused_and_anything_else_lef
 @pytest.mark.parametrize("spelled", ["ISO IR 144", "ISO-IR 144", "iso8859_5"])
 def test_character_set_that_is_only_spelled_otherwise_is_known(spelled: str) -> None:
     _is_read(raw_source(spelled, PatientName=b"\xbb\xee\xda"), "Люк")
+
+
+def test_broken_character_set_is_not_printed() -> None:
+    program = """
+from pydicom import Dataset
+import media2dicom.dicom.values
+source = Dataset()
+source.SpecificCharacterSet = "CANARY"
+source[0x00100010] = source[0x00080005].__class__(0x00100010, "PN", b"M\\xfcller")
+source.decode()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
