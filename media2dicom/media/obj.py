@@ -10,7 +10,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -23,6 +22,7 @@ from media2dicom.limits import refuse_over_limit
 from media2dicom.media import conversion
 from media2dicom.media.extent import Extent
 from media2dicom.media.payload import DATASET_BYTES, OBJ, Material, MediaPlan, Model, Payload
+from media2dicom.media.polygons import Polygons
 from media2dicom.model import Options
 from media2dicom.settings import MEGABYTE, Settings
 
@@ -76,17 +76,17 @@ def companions(path: Path) -> tuple[tuple[str, Path], ...]:
 
 
 def checked_triangles(path: Path) -> Iterator[NDArray[np.float32]]:
-    """As `triangles`, of a model of any size, all of it looked at before. Raises MediaDamaged."""
+    """All triangles of a model of any size, all of it looked at before. Raises MediaDamaged."""
     _checked(path)
-    return _fans(path, sys.maxsize)
+    return (faces.cut() for faces in _faces(path, sys.maxsize))
 
 
 def triangles(path: Path) -> Iterator[NDArray[np.float32]]:
     """The faces of a sound model as triangles (n, 3, 3), some at a time; none of a model too large to be shown."""
-    return _fans(path, _PREVIEWED_VERTICES)
+    return (faces.fans() for faces in _faces(path, _PREVIEWED_VERTICES))
 
 
-def _fans(path: Path, most_vertices: int) -> Iterator[NDArray[np.float32]]:
+def _faces(path: Path, most_vertices: int) -> Iterator[Polygons]:
     count, vertices = 0, []
     for lines in _lines(path):
         vertices.append(_vertices(lines, 0))
@@ -96,14 +96,13 @@ def _fans(path: Path, most_vertices: int) -> Iterator[NDArray[np.float32]]:
     known = np.concatenate(vertices) if vertices else np.empty((0, 3), np.float32)
     before = 0
     for lines in _lines(path):
-        fans = []
+        faces = []
         for word, line in lines:
             before += word == b"v"
             if word == b"f":
-                corners = _corners(line, before)
-                fans += [(corners[0], *pair) for pair in pairwise(corners[1:])]
-        if fans:
-            yield known[np.array(fans)]
+                faces.append(_corners(line, before))
+        if faces:
+            yield Polygons.of(known, faces)
 
 
 # --- material libraries -----------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import resource
 import sys
 from pathlib import Path
@@ -16,10 +15,9 @@ from typing import Any, Final
 import numpy as np
 
 from media2dicom.errors import MediaDamaged, MediaUnsupported
-from media2dicom.media import glb, obj, threemf
+from media2dicom.media import glb, obj, off, ply, threemf
 from media2dicom.media.records import has_area, write_binary_stl
 
-_HEAD_BYTES: Final = 1 << 16
 _HINTS: Final = {  # what trimesh cannot tell from damage
     "ply": " (a binary PLY with faces of different numbers of corners: export it with triangles only)"
 }
@@ -30,6 +28,7 @@ def main(kind: str, path: str, target: str, scale: str, memory_bytes: str, secon
     """What becomes of the file: {"lowest": [x, y, z], "highest": ..., "left_out": bool}, or why nothing: {"refused":
     why}, {"damaged": message}, {"unsupported": message, "next_step": text}, {"disk": what is wrong} or {"memory": n}.
     """
+    logging.disable()  # trimesh tells of the file's names
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
     try:
@@ -41,8 +40,6 @@ def main(kind: str, path: str, target: str, scale: str, memory_bytes: str, secon
         return {"damaged": error.message}
     except MediaUnsupported as error:
         return {"unsupported": error.message, "next_step": error.next_step}
-    except _CutOff:
-        return {"refused": "is cut off: it holds fewer faces than it says"}
     except Exception:  # noqa: BLE001 - whatever a broken file makes trimesh raise
         return {"refused": "is damaged, or written in a way that cannot be read" + _HINTS.get(kind, "")}
     if not len(corners):
@@ -68,21 +65,23 @@ def _corners(kind: str, path: Path, scale: float) -> Any:
             corners = threemf.corners_of(path)
         case "obj":
             corners = np.concatenate(list(obj.checked_triangles(path)))
+        case "ply":
+            corners = ply.read(path).cut()
+        case "off":
+            corners = off.read(path).cut()
         case _:
-            corners = _read_with_trimesh(kind, path)
-    if len(corners) < _promised_faces(kind, path):
-        raise _CutOff
+            corners = _corners_of_glb(path)
     with np.errstate(over="ignore"):
         return (corners * scale).astype(np.float32)
 
 
-def _read_with_trimesh(kind: str, path: Path) -> Any:
+def _corners_of_glb(path: Path) -> Any:
     import trimesh
 
-    logging.disable()
-    how: dict[str, Any] = {} if kind == "off" else {"skip_materials": True}
-    with glb.with_bare_nodes(path) if kind == "glb" else path.open("rb") as file:
-        scene = trimesh.load_scene(file, file_type=kind, resolver=_nothing_beside(trimesh), process=False, **how)
+    with glb.with_bare_nodes(path) as file:
+        scene = trimesh.load_scene(
+            file, file_type="glb", resolver=_nothing_beside(trimesh), process=False, skip_materials=True
+        )
     parts = []
     for mesh in scene.dump():
         if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):  # points, lines
@@ -91,23 +90,6 @@ def _read_with_trimesh(kind: str, path: Path) -> Any:
             raise ValueError("a face refers to no vertex")
         parts.append(np.asarray(mesh.vertices)[mesh.faces])
     return np.concatenate(parts) if parts else np.empty((0, 3, 3))
-
-
-class _CutOff(Exception):
-    """The file holds less than its header says; trimesh reads what is there."""
-
-
-def _promised_faces(kind: str, path: Path) -> int:
-    """The number of faces in the header of PLY and OFF."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    if kind == "ply":
-        found = re.search(rb"element\s+face\s+(\d+)", head.partition(b"end_header")[0])
-    elif kind == "off":
-        found = re.search(rb"OFF\s+\d+\s+(\d+)", re.sub(rb"#[^\r\n]*", b"", head))
-    else:
-        return 0
-    return int(found[1]) if found else 0
 
 
 def _nothing_beside(trimesh: Any) -> Any:

@@ -135,6 +135,54 @@ def test_node_of_a_glb_is_placed_whatever_its_name_and_with_a_camera(tmp_path: P
     np.testing.assert_allclose(converted(path), sphere(256), rtol=1e-4, atol=1e-3)
 
 
+L_SHAPE = [(2, 0), (2, 1), (1, 1), (1, 2), (0, 2), (0, 0)]  # whose first corner does not see all of it
+U_SHAPE = [(0, 0), (3, 0), (3, 3), (2, 3), (2, 1), (1, 1), (1, 3), (0, 3)]  # no corner sees all of it
+ARROW = [(0, 2), (1, 1), (0, 0), (4, 1)]
+WITH_A_HOLE = [(0, 0), (3, 0), (3, 3), (0, 3), (0, 0), (1, 1), (1, 2), (2, 2), (2, 1), (1, 1)]  # a cut leads to it
+BOW_TIE = [(0, 0), (1, 1), (1, 0), (0, 1)]
+
+
+def face(suffix: str, outline: list[tuple[int, int]], *, more: bool = False) -> bytes:
+    """A model of one face in a slanted plane (of area 2 for 1), and a triangle beside it."""
+    corners = [(x, y, x + y * 2**0.5) for x, y in outline] + [(9, 9, 9), (10, 9, 9), (9, 10, 9)] * more
+    places = [" ".join(map(str, corner)) for corner in corners]
+    faces = [list(range(len(outline)))] + [[len(outline), len(outline) + 1, len(outline) + 2]] * more
+    counted = [" ".join(map(str, [len(one), *one])) for one in faces]
+    match suffix:
+        case "obj":
+            lines = [f"v {place}" for place in places] + [f"f {' '.join(str(one + 1) for one in f)}" for f in faces]
+        case "off":
+            lines = ["OFF", f"{len(corners)} {len(faces)} 0", *places, *counted]
+        case _:
+            said = PLY_HEAD.format(len(corners), len(faces))
+            lines = [*said.splitlines(), *places, *counted]
+    return "\n".join([*lines, ""]).encode()
+
+
+PLY_HEAD = "ply\nformat ascii 1.0\nelement vertex {}\nproperty double x\nproperty double y\nproperty double z\n"
+PLY_HEAD += "element face {}\nproperty list uchar int vertex_indices\nend_header\n"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "outline", "area", "more"),
+    [
+        *((suffix, L_SHAPE, 6, more) for suffix in ("obj", "off", "ply") for more in (False, True)),
+        ("obj", U_SHAPE, 14, False),
+        ("obj", ARROW, 6, True),
+        ("obj", WITH_A_HOLE, 16, False),
+    ],
+)
+def test_face_that_is_not_convex_is_cut_into_triangles_that_cover_it_once(
+    tmp_path: Path, suffix: str, outline: list[tuple[int, int]], area: float, more: bool
+) -> None:
+    path = tmp_path / f"model.{suffix}"
+    path.write_bytes(face(suffix, outline, more=more))
+    corners = converted(path).astype(np.float64)
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) / 2
+    assert np.linalg.norm(normals, axis=1).sum() == pytest.approx(area + 0.5 * more)
+    assert (normals[:, 2] >= 0).all()
+
+
 # --- GLB that asks for more than is read ---------------------------------------------------------------------------
 
 
@@ -333,6 +381,7 @@ REFUSED_IN_THE_PROCESS: dict[str, tuple[str, Callable[[Path], bytes], type[RowRe
         MediaDamaged,
         "no face with an area",
     ),
+    "face that crosses itself": ("obj", lambda _: face("obj", BOW_TIE), MediaDamaged, "crosses itself"),
     "OFF that is cut off": ("off", lambda _: exported(_, "off").read_bytes()[:-300], MediaDamaged, "cut off"),
 }
 
