@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import Enum
-from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
+from pydicom.tag import Tag
 
+from media2dicom.dicom.values import BrokenValue, rewritten, valid_text
 from media2dicom.errors import IdentityMismatch
 from media2dicom.media.payload import NamedPatient
 from media2dicom.model import Row
@@ -17,41 +18,42 @@ from media2dicom.person_names import are_comparable, folded_name, may_be_one_nam
 def confirm_identity(row: Row, header: Dataset) -> None:
     """Raise IdentityMismatch unless every identifier that the row gives is the source's.
 
-    The patient ID must be equal to the letter; a birth date, where given, too; a name after folding. What the PACS
-    does not hold cannot confirm anything. Messages name the attribute, never its value.
+    The patient ID must be equal to the letter; a birth date, where given, too; a name after folding. They are read as
+    they are copied into the object. What the PACS does not hold cannot confirm anything. Messages name the attribute,
+    never its value.
     """
-    pacs_id = str(header.get("PatientID") or "").strip()
+    pacs_id, patient_id = valid_text(header, "PatientID"), row.patient_id.strip(" ")
     if not pacs_id:
         raise IdentityMismatch(
-            "The PACS has no Patient ID for this study, so patient_id cannot be confirmed.",
+            "The PACS has no valid Patient ID for this study, so patient_id cannot be confirmed.",
             next_step="Have the study's Patient ID corrected in the PACS.",
         )
-    if row.patient_id.strip() != pacs_id:
+    if patient_id != pacs_id:
         hint = ""
-        if row.patient_id.strip().lstrip("0") == pacs_id.lstrip("0"):
+        if patient_id.lstrip("0") == pacs_id.lstrip("0"):
             hint = " They differ in leading zeros only: format the column as text."
-        elif row.patient_id.strip().casefold() == pacs_id.casefold():
+        elif patient_id.casefold() == pacs_id.casefold():
             hint = " They differ in upper and lower case only."
+        elif patient_id.split() == pacs_id.split():
+            hint = " They differ in blanks only, such as no-break spaces: have the PACS's corrected."
         raise IdentityMismatch(f"patient_id is not the Patient ID that the PACS has for this study.{hint}")
     if row.patient_birth_date is not None:
-        birth_date = str(header.get("PatientBirthDate") or "").replace(".", "").strip()
+        birth_date = valid_text(header, "PatientBirthDate")
         if not birth_date:
             raise IdentityMismatch(
-                "The PACS has no birth date for this patient, so patient_birth_date cannot be confirmed.",
+                "The PACS has no valid birth date for this patient, so patient_birth_date cannot be confirmed.",
                 next_step="Clear patient_birth_date (patient_name can be the second identifier).",
             )
         if row.patient_birth_date != birth_date:
             raise IdentityMismatch("patient_birth_date is not the birth date that the PACS has for this study.")
     if row.patient_name is not None:
-        name = header.get("PatientName")
-        groups = [str(part) for part in (str(name) if name else "").split("=") if part.strip("^ ")]
+        groups = {folded_name(group) for group in valid_text(header, "PatientName").split("=")} - {()}
         if not groups:
             raise IdentityMismatch(
-                "The PACS has no name for this patient, so patient_name cannot be confirmed.",
+                "The PACS has no valid name for this patient, so patient_name cannot be confirmed.",
                 next_step="Clear patient_name (patient_birth_date can be the second identifier).",
             )
-        wanted = folded_name(row.patient_name)
-        if not wanted or all(folded_name(group) != wanted for group in groups):
+        if folded_name(row.patient_name) not in groups:
             raise IdentityMismatch("patient_name is not the name that the PACS has for this study.")
 
 
@@ -64,7 +66,7 @@ def confirm_named_patient(named: NamedPatient, row: Row, header: Dataset) -> lis
     national one), name and birth date have to agree.
     """
     other = "The document names another patient than the row's"
-    birth_date = str(header.get("PatientBirthDate") or "").replace(".", "").strip() or row.patient_birth_date
+    birth_date = valid_text(header, "PatientBirthDate") or row.patient_birth_date
     both_dates = bool(birth_date and named.birth_date)
     if both_dates and named.birth_date != birth_date:
         raise IdentityMismatch(f"{other}: the birth dates differ.")
@@ -105,8 +107,10 @@ def _compared(named: NamedPatient, row: Row, header: Dataset) -> _Ids:
     if not named.ids:
         return _Ids.NONE
     issuer = _issuer(header)
-    issued = {(_issuer(item), _patient_id(item)) for item in (header, *(header.get("OtherPatientIDsSequence") or ()))}
-    issued.add((issuer, row.patient_id.strip()))
+    issued = {
+        (_issuer(item), valid_text(item, "PatientID")) for item in (header, *_items(header, "OtherPatientIDsSequence"))
+    }
+    issued.add((issuer, row.patient_id.strip(" ")))
     own = {value for authority, value in named.ids if issuer and authority == issuer}
     if own and not any(by in (issuer, "") and value in own for by, value in issued):
         return _Ids.DIFFER
@@ -117,22 +121,28 @@ def _compared(named: NamedPatient, row: Row, header: Dataset) -> _Ids:
     return _Ids.PERHAPS if any(not by or authority not in issuers for by, authority in alike) else _Ids.OTHER
 
 
-def _patient_id(item: Dataset) -> str:
-    return str(item.get("PatientID") or "").strip()
-
-
 def _issuer(item: Dataset) -> str:
     """The OID of who issued the Patient ID; empty where the PACS does not say."""
-    items = item.get("IssuerOfPatientIDQualifiersSequence") or ()
-    return next((str(i.get("UniversalEntityID") or "") for i in items if i.get("UniversalEntityIDType") == "ISO"), "")
+    told = _items(item, "IssuerOfPatientIDQualifiersSequence")
+    return next(
+        (valid_text(i, "UniversalEntityID") for i in told if valid_text(i, "UniversalEntityIDType") == "ISO"), ""
+    )
+
+
+def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """Of a sequence; none where it is absent or broken."""
+    try:
+        return [item for item in dataset.get(keyword) or () if isinstance(item, Dataset)]
+    except Exception:  # noqa: BLE001 - whatever pydicom makes of a broken value; its text holds the value
+        return []
 
 
 def _names(header: Dataset) -> list[str]:
     """Each component group (PS3.5 6.2.1) of what the patient is and was called."""
-    names = [header.get("PatientName"), header.get("PatientBirthName"), *_several(header.get("OtherPatientNames"))]
-    return [group for name in names if name for group in str(name).split("=")]
-
-
-def _several(value: Any) -> list[Any]:
-    """Of a value multiplicity of 1 to n."""
-    return list(value) if isinstance(value, MultiValue) else [value]
+    found: list[str] = []
+    for keyword in ("PatientName", "PatientBirthName", "OtherPatientNames"):
+        with suppress(BrokenValue):
+            element, _whole = rewritten(header, int(Tag(keyword)))
+            if element is not None:
+                found += map(str, element.value if element.VM > 1 else [element.value])
+    return [group for name in found for group in name.split("=")]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
+from media2dicom.dicom.attributes import copy_identity
+from media2dicom.dicom.values import valid_text
 from media2dicom.errors import IdentityMismatch
 from media2dicom.identity import confirm_identity
 from media2dicom.model import Row
 from media2dicom.person_names import folded_name
 from tests.dicom import making
+from tests.dicom.test_identity_copied import raw_source
 
 
 def header(**attributes: str | None) -> Dataset:
@@ -67,11 +70,13 @@ def test_any_difference_refuses_and_names_the_column_only(row: Row, source: Data
         assert not (value and len(value) > 1 and value in said)
 
 
-def test_lost_zeros_and_changed_case_are_hinted_at_without_the_value() -> None:
+def test_lost_zeros_changed_case_and_blanks_are_hinted_at_without_the_value() -> None:
     with pytest.raises(IdentityMismatch, match="leading zeros"):
         confirm_identity(a_row("42-a"), header())
     with pytest.raises(IdentityMismatch, match="upper and lower case"):
         confirm_identity(a_row("0042-A"), header())
+    with pytest.raises(IdentityMismatch, match="blanks only"):
+        confirm_identity(a_row("0042-a"), header(PatientID="\xa00042-a"))
 
 
 @pytest.mark.parametrize(
@@ -140,14 +145,47 @@ def test_old_form_of_a_birth_date_confirms() -> None:
     confirm_identity(a_row(patient_birth_date="19700102"), header(PatientBirthDate="1970.01.02"))
 
 
-@given(st.text(min_size=1, max_size=20), st.text(min_size=1, max_size=20))
+_LETTERS = st.text(
+    st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="\\\ufffd"), min_size=1, max_size=20
+)
+
+
+@given(_LETTERS, _LETTERS)
+@example("X9", "\xa0X9")
+@example("X9", " X9 ")
 def test_two_ids_confirm_only_when_they_are_the_same_letters(one: str, other: str) -> None:
     source = header(PatientID=other)
-    if one.strip() == str(source.PatientID).strip() and one.strip():
+    if one.strip(" ") == other.strip(" ") and one.strip(" "):
         confirm_identity(a_row(one), source)
+        assert valid_text(source, "PatientID") == one.strip(" ")  # what the object will have
     else:
         with pytest.raises(IdentityMismatch):
             confirm_identity(a_row(one), source)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_what_confirms_is_what_is_copied_where_no_character_set_is_declared(encoding: str) -> None:
+    source = raw_source(PatientName="Müller^Eva".encode(encoding), PatientID="Ä1".encode(encoding))
+    target = Dataset()
+    copy_identity(source, target)
+    assert (str(target.PatientName), target.PatientID) == ("Müller^Eva", "Ä1")
+    confirm_identity(a_row("Ä1", patient_name="Eva Müller"), source)
+    for row in (a_row("Ã\x841"), a_row("Ä1", patient_name="Eva MÃ¼ller")):
+        with pytest.raises(IdentityMismatch):
+            confirm_identity(row, source)
+
+
+@pytest.mark.parametrize(
+    ("row", "source", "column"),
+    [
+        (a_row("0042\n"), header(PatientID="0042\n"), "patient_id"),
+        (a_row(patient_birth_date="19700231"), header(PatientBirthDate="19700231"), "patient_birth_date"),
+        (a_row(patient_name="a=b=c=d"), header(PatientName="a=b=c=d"), "patient_name"),
+    ],
+)
+def test_value_that_would_not_be_copied_confirms_nothing(row: Row, source: Dataset, column: str) -> None:
+    with pytest.raises(IdentityMismatch, match=f"no valid .*{column} cannot be confirmed"):
+        confirm_identity(row, source)
 
 
 @given(st.text(max_size=30))
