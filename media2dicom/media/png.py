@@ -21,6 +21,8 @@ from media2dicom.media.pixels import on_white, picture_of, scaled_to_8_bits
 from media2dicom.model import Options
 
 _SIGNATURE_LENGTH: Final = 8
+_OF_PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
+_END: Final = b"\0\0\0\0IEND\xaeB`\x82"
 _INDEXED: Final = b"\x03"  # the colour type of palettes
 _SAMPLES: Final = {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}  # by colour type, alpha taken away, palette looked up
 
@@ -43,6 +45,8 @@ def read_png_header(path: Path) -> PngHeader:
     with path.open("rb") as file:
         for name, length in _chunks(file):
             if name == b"IHDR":
+                if ihdr:
+                    raise MediaDamaged("The PNG file has two headers.")
                 ihdr = file.read(13)
             elif name == b"PLTE" and ihdr[9:10] == _INDEXED:
                 palette_colors = length // 3
@@ -75,6 +79,19 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         at += 12 + length
 
 
+def _pixel_chunks(path: Path) -> bytearray:
+    """The file with the chunks that pixels need and no others.
+
+    libpng's warnings of faulty chunks are logged, and quote texts of the file; those that are left have none.
+    """
+    with path.open("rb") as file:
+        data = bytearray(file.read(_SIGNATURE_LENGTH))
+        for name, length in _chunks(file):
+            if name in _OF_PIXELS:
+                data += length.to_bytes(4, "big") + name + file.read(length + 4)  # its checksum is behind it
+    return data + _END
+
+
 def _unpacked_profile(data: bytes) -> bytes | None:
     _, _, packed = data.partition(b"\0")
     try:
@@ -95,7 +112,7 @@ def look(path: Path) -> Look:
 def read(path: Path, options: Options) -> Picture:
     header = read_png_header(path)
     try:
-        decoded = imagecodecs.png_decode(path.read_bytes())  # libpng: checks every CRC and the number of rows
+        decoded = imagecodecs.png_decode(_pixel_chunks(path))  # libpng: checks every CRC and the number of rows
     except (imagecodecs.PngError, ValueError, RuntimeError) as error:
         reason = str(error).rstrip(".")
         raise MediaDamaged(f"The PNG file is damaged: {reason}.") from None

@@ -302,6 +302,14 @@ def test_png_with_fewer_rows_than_it_says_is_refused(tmp_path: Path) -> None:
         taken(path)
 
 
+def test_png_with_a_second_header_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    path, small = tmp_path / "a.png", png(10, 10, 8, 0, b"")[8:33]
+    content = png(500, 400, 8, 0, bytes(501 * 400))
+    path.write_bytes(content[:-12] + small + content[-12:])
+    with pytest.raises(MediaDamaged, match="two headers"):
+        plan_media(path, Options(), Settings(max_pixels=1000))
+
+
 def test_bmp_that_may_not_be_opened_is_no_fault_of_its_variant(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         bmp_look(tmp_path / "removed meanwhile.bmp")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from media2dicom.model import Options
 from media2dicom.settings import Settings
 from tests.dicom import making
 from tests.media.image_cases import CASES, PHOTO, RGB
+from tests.media.image_cases.table import SRGB
 from tests.media.making_images import png_chunk, with_segment
 
 CANARY = b"Canary^Clara"
@@ -202,6 +204,21 @@ def test_nothing_of_a_files_metadata_reaches_the_object(suffix: str, make: Calla
     assert dcmread(instance.path).Rows == PHOTO.height
     for trace in (CANARY, CANARY.lower(), "Canary".encode("utf-16-le"), b"Exif", b"GPS", b"xmpmeta", b"8BIM", b"JFXX"):
         assert trace not in written
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+def test_png_whose_profile_is_at_fault_says_nothing_of_itself_in_a_log(
+    mode: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    buffer = io.BytesIO()
+    PHOTO.convert(mode).save(buffer, "PNG")
+    content, profile = buffer.getvalue(), png_chunk(b"iCCP", CANARY + b"\0\0" + zlib.compress(SRGB))
+    faulty = [profile, png_chunk(b"cHRM", CANARY), png_chunk(b"sPLT", CANARY), png_chunk(b"tIME", CANARY)]
+    path = tmp_path / "a.png"
+    path.write_bytes(content[:33] + b"".join(faulty) + content[33:-12] + png_chunk(b"hIST", CANARY) + content[-12:])
+    plan_media(path, Options(), Settings())
+    taken(path)
+    assert (*capfd.readouterr(), caplog.text) == ("", "", "")
 
 
 # --- hostile files ------------------------------------------------------------------------------------------------
