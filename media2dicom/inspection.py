@@ -17,18 +17,14 @@ from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, MPEGTransferSyntaxes
 
-from media2dicom.dicom.body_parts import BODY_PARTS, body_part_of
+from media2dicom.dicom.body_parts import body_part_of
 from media2dicom.dicom.uids import IMPLEMENTATION_CLASS_UID
+from media2dicom.validation.codes import KNOWN
 from media2dicom.validation.written import Written, all_items
 
 Facts = dict[str, dict[str, str]]  # group -> what -> how it is
 PATIENT: Final = "patient and study"
-_CONTEXT_GROUPS: Final = (7013, 7060, 7061, 7063, 7064, 7201, 7202)  # PS3.16: what these objects' codes are from
-_MEANINGS: Final = {(part.sct_code, "SCT"): part.meaning for part in BODY_PARTS.values()} | {
-    (str(code.value), str(code.scheme_designator)): str(code.meaning)
-    for number in _CONTEXT_GROUPS
-    for code in getattr(codes, f"cid{number}").concepts.values()
-}
+_MEANINGS: Final = {(value, scheme): meaning for value, scheme, meaning in sorted(KNOWN)}
 VEILED: Final = "veiled"
 _UNREADABLE: Final = "(cannot be read)"
 _SIDES: Final = {"R": "right", "L": "left", "B": "both sides", "U": "unpaired or not known"}

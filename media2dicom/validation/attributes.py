@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.iods import ENUMERATED, IOD, ModuleUse
@@ -79,12 +80,6 @@ def _check_others(dataset: Dataset, known: Iterable[Attribute], path: str, secti
 def _check_enumerated(written: Written, iod: IOD) -> Iterator[Finding]:
     for keyword, allowed in (ENUMERATED | dict(iod.enumerated)).items():
         value = written.header.get(keyword)
-        if value is not None and str(value) and str(value) not in allowed:
+        text = "\\".join(map(str, value)) if isinstance(value, MultiValue | list) else str(value or "")
+        if text and text not in allowed:
             yield Finding(keyword, "has none of its enumerated values", f"PS3.3 {iod.section}")
-    image_type = written.header.get("ImageType")
-    if image_type and (
-        isinstance(image_type, str)
-        or image_type[0] not in ("ORIGINAL", "DERIVED")
-        or image_type[1] not in ("PRIMARY", "SECONDARY")
-    ):
-        yield Finding("ImageType", "does not begin with its two enumerated values", "PS3.3 C.7.6.1.1.2")

@@ -92,6 +92,7 @@ _EIGHT: Final = {"BitsAllocated": "8", "BitsStored": "8", "HighBit": "7", "Pixel
 
 # Enumerated values that every object is held to where it has the attribute (PS3.3 C.7, C.8, C.24, C.35).
 ENUMERATED: Final = _values(
+    ImageType="DERIVED\\SECONDARY",  # C.7.6.1.1.2
     PatientSex="M F O",
     BurnedInAnnotation="YES NO",
     LossyImageCompression="00 01",

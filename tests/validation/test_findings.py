@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence
 
+from media2dicom.dicom.references import code_item
 from media2dicom.errors import ObjectNotConformant
 from media2dicom.validation import findings, refuse_findings
 from media2dicom.validation.attributes import check_attributes
@@ -62,11 +63,17 @@ def _meta(**values: object) -> Change:
     return change
 
 
-def _code(sequence: str, value: str, scheme: str = "DCM", within: str | None = None) -> Change:
+def _part(term: str, code: str, meaning: str) -> Change:
+    return _set(BodyPartExamined=term, AnatomicRegionSequence=[code_item(code, "SCT", meaning)])
+
+
+def _code(
+    sequence: str, value: str, scheme: str = "DCM", within: str | None = None, meaning: str = "a meaning"
+) -> Change:
     def change(dataset: FileDataset) -> None:
         holder: Dataset = dataset[within].value[0] if within else dataset
         item = holder[sequence].value[0] if holder[sequence].value else Dataset()
-        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, "a meaning"
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
         holder[sequence].value = Sequence([item])
 
     return change
@@ -125,6 +132,7 @@ def _shorter_length(dataset: FileDataset) -> None:
 _UNITS, _PURPOSE = "MeasurementUnitsCodeSequence", "PurposeOfReferenceCodeSequence"
 _LOSSY, _RATIO, _METHOD = "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"
 _LOSSY_RULE = "3 C.7.6.1.1.5"
+_ANNEX_L = "16 Annex L"
 _ICON, _ICON_RULE = "IconImageSequence[1]", "3 C.7.6.1.1.6"
 _TABLE = (f"{_ICON}.RedPaletteColorLookupTableData", "3 C.7.6.3.1.5")
 
@@ -199,17 +207,17 @@ BROKEN: dict[str, tuple[str, str, Change, set[tuple[str, str]]]] = {
     "planes one after the other": (STILL, SV1, _set(PlanarConfiguration=1), {("PlanarConfiguration", "3 A.8.1")}),
     "a model's modality": ("STL", EXPLICIT, _set(Modality="CT"), {("Modality", "3 A.85.1")}),
     "an attribute of other objects": (STILL, SV1, _set(SliceThickness="1"), {("SliceThickness", "3 A.8.1")}),
-    "an image type of no kind": (STILL, SV1, _set(ImageType=["DERIVED", "OTHER"]), {("ImageType", "3 C.7.6.1.1.2")}),
+    "an image type of no kind": (STILL, SV1, _set(ImageType=["DERIVED", "OTHER"]), {("ImageType", "3 A.8.1")}),
     "a paired body part without its side": (
         STILL,
         SV1,
-        lambda dataset: (_drop("ImageLaterality")(dataset), _set(BodyPartExamined="HAND")(dataset)),
+        lambda dataset: (_drop("ImageLaterality")(dataset), _part("HAND", "85562004", "Hand")(dataset)),
         {("Laterality", "3 C.7.3.1")},
     ),
     "an unpaired body part without its side": (
         STILL,
         SV1,
-        lambda dataset: (_drop("ImageLaterality")(dataset), _set(BodyPartExamined="HEART")(dataset)),
+        lambda dataset: (_drop("ImageLaterality")(dataset), _part("HEART", "80891009", "Heart")(dataset)),
         set(),
     ),
     "neither laterality nor body part": (STILL, SV1, _drop("ImageLaterality"), {("Laterality", "3 C.7.3.1")}),
@@ -227,7 +235,35 @@ BROKEN: dict[str, tuple[str, str, Change, set[tuple[str, str]]]] = {
         *("STL", EXPLICIT, _drop("ReferencedSeriesSequence")),
         {("ReferencedSeriesSequence", "3 C.12.2")},
     ),
+    "an image of first hand": (STILL, SV1, _set(ImageType=["ORIGINAL", "PRIMARY"]), {("ImageType", "3 A.8.1")}),
+    # defined terms
+    "a modality that is none": (STILL, SV1, _set(Modality="FOO"), {("Modality", "3 C.7.3.1.1.1")}),
+    "a body part that is none": (STILL, SV1, _set(BodyPartExamined="NONSENSE"), {("BodyPartExamined", _ANNEX_L)}),
+    "a body part that the code alone tells": (
+        *(STILL, SV1, _part("FOREARM", "14975008", "Forearm")),
+        {("BodyPartExamined", _ANNEX_L)},
+    ),
+    "a body part with the code of another": (
+        *(STILL, SV1, _part("KNEE", "85562004", "Hand")),
+        {("AnatomicRegionSequence", _ANNEX_L)},
+    ),
+    "a body part without its code": (
+        *(STILL, SV1, _set(BodyPartExamined="KNEE")),
+        {("AnatomicRegionSequence", _ANNEX_L)},
+    ),
+    "a region with the meaning of another": (
+        *(STILL, SV1, _part("KNEE", "72696002", "Hand")),
+        {("AnatomicRegionSequence[1]", _ANNEX_L)},
+    ),
+    "no reference to the source": (
+        *(STILL, SV1, _drop("ReferencedImageSequence")),
+        {("ReferencedImageSequence", "3 C.7.6.4")},
+    ),
     # codes
+    "a unit with the meaning of another": (
+        *("STL", EXPLICIT, _code(_UNITS, "mm", "UCUM", meaning="inch")),
+        {(f"{_UNITS}[1]", "16 CID 7063")},
+    ),
     "units of weight": ("STL", EXPLICIT, _code(_UNITS, "kg", "UCUM"), {(f"{_UNITS}[1]", "16 CID 7063")}),
     "a unit of another scheme": ("STL", EXPLICIT, _code(_UNITS, "mm", "DCM"), {(f"{_UNITS}[1]", "16 CID 7063")}),
     "a unit without meaning": (
