@@ -82,7 +82,9 @@ def _chunks(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int
 def _take(header: WebpHeader, file: BinaryIO, name: bytes, at: int, length: int) -> None:
     file.seek(at)
     if name == b"VP8X":
-        data = file.read(10)
+        data = file.read(min(length, 10))
+        if len(data) < 10:
+            raise MediaDamaged("The WebP file's header is too short.")
         header.animated = bool(data[0] & _ANIMATED)
         header.columns, header.rows = (1 + int.from_bytes(data[at : at + 3], "little") for at in (4, 7))
     elif name in (b"VP8 ", b"VP8L"):

@@ -333,6 +333,8 @@ def test_cut_bmp_is_refused(tmp_path: Path) -> None:
         ("a.bmp", b"BMW is a car, and this is a text", MediaUnsupported),
         ("a.bmp", b"BM" + bytes(12) + b"\x28\0\0\0" + bytes(36), Media2DicomError),
         ("a.gif", b"GIF89a", Media2DicomError),
+        ("a.webp", b"RIFF\x0c\0\0\0WEBPVP8X\0\0\0\0", MediaDamaged),
+        ("a.webp", b"RIFF\x16\0\0\0WEBPVP8X\x04\0\0\0" + bytes(12), MediaDamaged),
         ("a", b"\xff\xd8\xff", MediaUnsupported),
         ("a.mp4", b"\0\0\0\x18ftypheic" + bytes(12), MediaUnsupported),
         ("a.png", b"\0\0\0\x18ftypisom" + bytes(12), MediaUnsupported),
