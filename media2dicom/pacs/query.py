@@ -19,6 +19,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
     StudyRootQueryRetrieveInformationModelFind,
 )
 
+from media2dicom.dicom.values import valid_text
 from media2dicom.errors import CellRefused, IdentityMismatch, QueryFailed, SeveralStudies, StudyNotFound
 from media2dicom.pacs.associations import associate
 from media2dicom.settings import Server, Settings
@@ -65,8 +66,8 @@ class StudyMatch:
 
     study_instance_uid: str
     patient_id: str = field(repr=False)
-    patient_name: str = field(repr=False)
-    patient_birth_date: str = field(repr=False)  # DA, empty when unknown
+    patient_name: str = field(repr=False)  # PN, empty when unknown or not to be read
+    patient_birth_date: str = field(repr=False)  # DA, the same
     accession_number: str = field(repr=False)
 
 
@@ -143,13 +144,13 @@ def find_series(association: Association, study_instance_uid: str) -> list[Serie
     keys = _keys(SERIES, StudyInstanceUID=uid)
     return [
         SeriesMatch(
-            series_instance_uid=_text(answer, "SeriesInstanceUID"),
-            modality=_text(answer, "Modality"),
+            series_instance_uid=text_of(answer, "SeriesInstanceUID"),
+            modality=text_of(answer, "Modality"),
             series_number=_number(answer, "SeriesNumber"),
-            manufacturer=_text(answer, "Manufacturer"),
+            manufacturer=text_of(answer, "Manufacturer"),
         )
         for answer in _find(association, keys)
-        if _text(answer, "StudyInstanceUID") in {"", uid} and _text(answer, "SeriesInstanceUID")
+        if text_of(answer, "StudyInstanceUID") in {"", uid} and text_of(answer, "SeriesInstanceUID")
     ]
 
 
@@ -186,13 +187,13 @@ def _studies(association: Association, keyword: str, value: str) -> Iterator[Stu
         keys.SpecificCharacterSet = "ISO_IR 192"
     for answer in _find(association, keys):
         match = StudyMatch(
-            study_instance_uid=_text(answer, "StudyInstanceUID"),
-            patient_id=_text(answer, "PatientID"),
-            patient_name=_text(answer, "PatientName"),
-            patient_birth_date=_text(answer, "PatientBirthDate"),
-            accession_number=_text(answer, "AccessionNumber"),
+            study_instance_uid=text_of(answer, "StudyInstanceUID"),
+            patient_id=text_of(answer, "PatientID"),
+            patient_name=valid_text(answer, "PatientName"),
+            patient_birth_date=valid_text(answer, "PatientBirthDate"),
+            accession_number=text_of(answer, "AccessionNumber"),
         )
-        if _text(answer, keyword) == value and match.study_instance_uid:
+        if text_of(answer, keyword) == value and match.study_instance_uid:
             yield match
 
 
@@ -209,11 +210,11 @@ def _keys(level: Level, **matched: str) -> Dataset:
 def _instance(answer: Dataset, study: str = "", series: str = "") -> InstanceMatch:
     # A PACS need not return the unique keys of the levels above when they were given (PS3.4 C.4.1.3.1.1).
     return InstanceMatch(
-        sop_instance_uid=_text(answer, "SOPInstanceUID"),
-        sop_class_uid=_text(answer, "SOPClassUID"),
-        series_instance_uid=_text(answer, "SeriesInstanceUID") or series,
-        study_instance_uid=_text(answer, "StudyInstanceUID") or study,
-        patient_id=_text(answer, "PatientID"),
+        sop_instance_uid=text_of(answer, "SOPInstanceUID"),
+        sop_class_uid=text_of(answer, "SOPClassUID"),
+        series_instance_uid=text_of(answer, "SeriesInstanceUID") or series,
+        study_instance_uid=text_of(answer, "StudyInstanceUID") or study,
+        patient_id=text_of(answer, "PatientID"),
         instance_number=_number(answer, "InstanceNumber"),
         number_of_frames=_number(answer, "NumberOfFrames"),
         rows=_number(answer, "Rows"),
@@ -256,10 +257,10 @@ def _uid(value: str, column: str) -> str:
     return value
 
 
-def _text(answer: Dataset, keyword: str) -> str:
+def text_of(dataset: Dataset, keyword: str) -> str:
     """The value as text without padding; empty when absent or unreadable."""
     try:
-        value = answer.get(keyword)
+        value = dataset.get(keyword)
     except Exception:  # noqa: BLE001  # whatever a foreign PACS's bytes make pydicom raise; its text may hold the value
         return ""
     return "" if value is None else str(value).strip(" \0")
@@ -267,6 +268,6 @@ def _text(answer: Dataset, keyword: str) -> str:
 
 def _number(answer: Dataset, keyword: str) -> int | None:
     try:
-        return int(_text(answer, keyword))
+        return int(text_of(answer, keyword))
     except ValueError:
         return None

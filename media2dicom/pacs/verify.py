@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import StrEnum
+from functools import cache, partial
 
 from pynetdicom.association import Association
 
@@ -27,9 +28,9 @@ from media2dicom.settings import Server, Settings
 
 
 class Verdict(StrEnum):
-    FOUND = "FOUND"  # exactly once, in the right patient, study and series
+    FOUND = "FOUND"  # exactly once, in the right patient, study and series; the study is no other patient's
     ABSENT = "ABSENT"
-    ELSEWHERE = "ELSEWHERE"  # several, or under another patient, study, series or class
+    ELSEWHERE = "ELSEWHERE"  # several, or under another patient, study, series or class; or the study is another's
     UNKNOWN = "UNKNOWN"  # the question failed
 
 
@@ -41,10 +42,14 @@ def verify(server: Server, settings: Settings, instances: Iterable[Instance], *,
     for _ in range(2):  # once more when the association was lost under the questions
         try:
             with query_association(server, settings) as association:
+                of_study = cache(partial(_ask_study, association, patient_id))
                 for instance in list(remaining):
                     # An answer that nobody foresaw leaves its own instance UNKNOWN, and is no reason to ask again.
                     with suppress(Unforeseen, CacheFailed), sealed("Asking for an instance"):
-                        verdicts[instance.sop_instance_uid] = _ask(association, instance, patient_id)
+                        verdict = _ask(association, instance, patient_id)
+                        if verdict is Verdict.FOUND:  # the study may be another's since the instance was sent
+                            verdict = of_study(instance.study_instance_uid)
+                        verdicts[instance.sop_instance_uid] = verdict
                     remaining = [other for other in remaining if other is not instance]
         except PacsError:
             continue
@@ -76,14 +81,23 @@ def _ask(association: Association, instance: Instance, patient_id: str) -> Verdi
         return Verdict.UNKNOWN if relational_failed else Verdict.ABSENT
     if len(matches) > 1:
         return Verdict.ELSEWHERE
+    right_patient = matches[0].patient_id in {"", patient_id.strip(" ")}  # not told: its study tells
+    return Verdict.FOUND if _agrees(matches[0], instance) and right_patient else Verdict.ELSEWHERE
+
+
+def _ask_study(association: Association, patient_id: str, study_instance_uid: str) -> Verdict:
+    """FOUND when the study is that patient's and no other's. Raises QueryFailed when the association is lost."""
     try:
-        # A PACS need not return a patient's keys at IMAGE level (PS3.4 C.4.1.3.1.1): then its study tells.
-        found_id = matches[0].patient_id or find_study(association, study_instance_uid=study).patient_id
+        study = find_study(association, study_instance_uid=study_instance_uid)
     except SeveralStudies:
         return Verdict.ELSEWHERE
     except StudyNotFound:
         return Verdict.UNKNOWN
-    return Verdict.FOUND if _agrees(matches[0], instance) and found_id == patient_id.strip(" ") else Verdict.ELSEWHERE
+    except QueryFailed:
+        if not association.is_established:
+            raise
+        return Verdict.UNKNOWN
+    return Verdict.FOUND if study.patient_id == patient_id.strip(" ") else Verdict.ELSEWHERE
 
 
 def _agrees(match: InstanceMatch, instance: Instance) -> bool:

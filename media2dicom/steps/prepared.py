@@ -15,9 +15,11 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
 from media2dicom.dicom.attributes import copy_identity
-from media2dicom.errors import CacheFailed, ObjectNotConformant
+from media2dicom.errors import CacheFailed, IdentityMismatch, ObjectNotConformant
 from media2dicom.ledger import LedgerRow
 from media2dicom.model import Instance
+from media2dicom.pacs.patients import contradiction
+from media2dicom.pacs.query import StudyMatch
 from media2dicom.validation import refuse_findings
 
 _AFTER_UIDS: Final = 0x00200010  # Study ID: the first element behind patient, study, series and SOP Instance UID
@@ -49,7 +51,7 @@ def is_of(instance: Instance, source: Dataset, accession_override: str | None) -
     today = Dataset()
     copy_identity(source, today, accession_override=accession_override)
     try:
-        found = _identity(instance.path)
+        found = _values(_identity(instance.path), _WHO)
     except CacheFailed:
         return False
     return all(found[keyword] == value for keyword, value in _values(today, _WHO).items())
@@ -70,7 +72,7 @@ def refuse_unfit(row: LedgerRow, instance: Instance) -> None:
     Raises CacheFailed when it is not whole, ObjectNotConformant when it is another's.
     """
     refuse_incomplete(instance)
-    found = _identity(instance.path)
+    found = _values(_identity(instance.path), (*_WHO, *_UIDS))
     wanted = [instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid]
     patient_id = row.row.patient_id.strip() if row.row is not None else ""
     if found["PatientID"] != patient_id or [found[keyword] for keyword in _UIDS] != wanted:
@@ -80,15 +82,27 @@ def refuse_unfit(row: LedgerRow, instance: Instance) -> None:
         )
 
 
-def _identity(path: Path) -> dict[str, str]:
-    """The file's patient and UIDs by keyword, decoded: pydicom decodes late, and damaged bytes raise only then."""
+def refuse_moved(instance: Instance, study: StudyMatch) -> None:
+    """Raise IdentityMismatch when the PACS's answer for the study is another patient's than the file; CacheFailed."""
+    if found := contradiction(study, _identity(instance.path)):
+        raise IdentityMismatch(
+            "The study was given to another patient, or its patient was altered, after the patient was confirmed: "
+            f"{found}. What was left of the row was not sent.",
+            next_step="Run the manifest again: the patient is confirmed anew. If that is refused, correct the row.",
+        )
+
+
+def _identity(path: Path) -> Dataset:
+    """The file's patient and UIDs, decoded: pydicom decodes late, and damaged bytes raise only then."""
 
     def is_behind(tag: BaseTag, _vr: str | None, _length: int) -> bool:
         return int(tag) >= _AFTER_UIDS
 
     try:
         with path.open("rb") as file:
-            return _values(read_partial(file, stop_when=is_behind), (*_WHO, *_UIDS))
+            found = read_partial(file, stop_when=is_behind)
+        found.decode()
+        return found
     except Exception:  # noqa: BLE001 - whatever damaged bytes make pydicom raise; its text may hold values
         raise unreadable() from None
 

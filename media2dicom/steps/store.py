@@ -1,7 +1,8 @@
 """Step 4: send over one association per server, judge every answer, prove every arrival.
 
-The order that makes it safe: what may have been sent before is asked for first; SENDING is committed before the
-first byte; a success is believed when the PACS finds the instance in the right place; no answer is a question.
+The order that makes it safe: what may have been sent before is asked for first; each study has to be still the
+patient's; SENDING is committed before the first byte; a success is believed when the PACS finds the instance in the
+right place; no answer is a question.
 """
 
 from __future__ import annotations
@@ -11,16 +12,12 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Final
 
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-
-from media2dicom.dicom.transcoding import transcode
-from media2dicom.dicom.uids import content_key
 from media2dicom.errors import (
+    DuplicateRow,
     Media2DicomError,
     NoPresentationContext,
     NotApproved,
     NotVerified,
-    ObjectNotConformant,
     QueryFailed,
     StoreFailed,
     StoreFailedTransient,
@@ -33,15 +30,15 @@ from media2dicom.ledger import IN_DOUBT, LedgerInstance, LedgerRow
 from media2dicom.model import Batch, Instance, Outcome, Status
 from media2dicom.pacs import commitment
 from media2dicom.pacs.commitment import Commitment
+from media2dicom.pacs.patients import ask_studies
 from media2dicom.pacs.store import DUPLICATE, SendResult, StoreSession
 from media2dicom.pacs.verify import Verdict, verify
 from media2dicom.settings import Server, Verify
 from media2dicom.steps.parcel import Parcel
-from media2dicom.steps.prepared import refuse_incomplete, unreadable
-from media2dicom.steps.workbench import Workbench, duplicate_of, submitted
-from media2dicom.validation import refuse_findings
+from media2dicom.steps.prepared import refuse_moved
+from media2dicom.steps.syntaxes import acceptable
+from media2dicom.steps.workbench import Workbench, content_of, submitted
 
-_NATIVE: Final = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))  # the better one first
 _ASK_FIRST: Final = IN_DOUBT | {Status.CONFLICT}
 # Errors of one C-STORE; any other PacsError of a send says that there is no association to be had.
 _OF_ONE_SEND: Final = (StoreFailed, StoreFailedTransient, StoreUncertain, NoPresentationContext)
@@ -67,6 +64,7 @@ class _Shipment:
 
     def run(self) -> int:
         self._ask_first()
+        self._refuse_moved()
         self._send([parcel for parcel in self._parcels if parcel.left() and not parcel.errors])
         self._prove()
         return sum(self._settle(parcel) for parcel in self._parcels)
@@ -113,6 +111,24 @@ class _Shipment:
             case Verdict.UNKNOWN:
                 parcel.errors.append(QueryFailed("The PACS could not be asked whether it has it; nothing was sent."))
 
+    def _refuse_moved(self) -> None:
+        """Each study is asked for again: since its patient was confirmed it may have been given to another."""
+        # The files of a row were written from one header: the first stands for all.
+        first = [(parcel, parcel.left()[0].instance) for parcel in self._parcels if parcel.left() and not parcel.errors]
+        if not first:
+            return
+        answers = ask_studies(
+            self._server, self._bench.settings, [instance.study_instance_uid for _, instance in first]
+        )
+        for parcel, instance in first:
+            answer = answers[instance.study_instance_uid]
+            try:
+                if isinstance(answer, Media2DicomError):
+                    raise answer
+                refuse_moved(instance, answer)
+            except Media2DicomError as error:
+                parcel.errors.append(error)
+
     def _by_key(self) -> list[tuple[str, Parcel]]:
         return [(parcel.row.row_key, parcel) for parcel in self._parcels]
 
@@ -149,22 +165,20 @@ class _Shipment:
         """Raises the error of an association that is lost and cannot be had again."""
         row_key = parcel.row.row_key
         try:
-            outgoing = [self._acceptable(session, row_key, one.instance) for one in parcel.left()]
+            outgoing = [acceptable(self._bench, session, row_key, one.instance) for one in parcel.left()]
         except Media2DicomError as error:
             parcel.errors.append(error)
             return
-        content = content_key(outgoing[0].study_instance_uid, submitted(parcel.row))
+        row = parcel.row
+        content = content_of(self._bench.settings, row.destination, outgoing[0].study_instance_uid, submitted(row))
         numbers = [instance.number for instance in outgoing]
         try:
-            other = self._bench.ledger.mark_sending(parcel.row, self._run_id, content, numbers)
+            self._bench.ledger.mark_sending(row_key, self._run_id, content, numbers)
         except TakenOver:
             self._parcels.remove(parcel)  # how it ends is the other run's to say
             return
-        except NotApproved as error:
+        except (NotApproved, DuplicateRow) as error:
             parcel.errors.append(error)
-            return
-        if other is not None:
-            parcel.errors.append(duplicate_of(other))
             return
         parcel.was_sent = True
         no_association: Media2DicomError | None = None
@@ -188,30 +202,6 @@ class _Shipment:
         self._keep(parcel)
         if no_association is not None:
             raise no_association
-
-    def _acceptable(self, session: StoreSession, row_key: str, instance: Instance) -> Instance:
-        """The instance in a transfer syntax that the PACS takes; rewritten natively when it refuses its own."""
-        refuse_incomplete(instance)
-        accepted = session.accepted_syntaxes(instance.sop_class_uid)
-        if instance.transfer_syntax_uid in accepted:
-            return instance
-        native = next((syntax for syntax in _NATIVE if syntax in accepted), None)
-        if native is None:
-            raise NoPresentationContext("The PACS accepts this storage class in no transfer syntax that we can write.")
-        path = instance.path.with_name(f"{instance.path.stem}.native{instance.path.suffix}")
-        try:
-            rewritten = transcode(instance, native, path)
-            refuse_findings(rewritten.path)
-        except OSError:
-            raise unreadable() from None
-        except Media2DicomError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a file that nobody foresaw must not take the other rows along
-            raise ObjectNotConformant(
-                f"The PACS refuses the object's transfer syntax; writing it natively failed ({type(error).__name__})."
-            ) from None
-        self._bench.ledger.replace_instance(row_key, rewritten)
-        return rewritten
 
     def _note(self, parcel: Parcel, instance: Instance, result: SendResult) -> None:
         if result.warning is not None:
@@ -275,7 +265,10 @@ class _Shipment:
         known = parcel.states.get(one.instance.number, one)
         parcel.set(one.instance, Status.CONFLICT, known.store_status)
         parcel.errors.append(
-            UploadConflict("The PACS holds the SOP Instance UID more than once or under another patient or study.")
+            UploadConflict(
+                "The PACS holds the SOP Instance UID more than once or under another patient or study, or its study is "
+                "another patient's now."
+            )
         )
 
     # --- the outcome ---------------------------------------------------------------------------------------------

@@ -16,10 +16,12 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+from pynetdicom import evt
 
 from media2dicom.beginning import begin_run
 from media2dicom.errors import Media2DicomError, OverUploadLimit, StoreFailed, UploadConflict
 from media2dicom.model import Batch, Instance, Status
+from media2dicom.pacs import query
 from media2dicom.pacs.store import SendResult, StoreSession
 from media2dicom.runs import make_batches
 from media2dicom.settings import Settings
@@ -338,7 +340,8 @@ def test_pacs_that_takes_no_models_fails_only_their_rows(
         batch = one_batch(bench)
         for step in (retrieve, convert, check):
             assert step(bench, batch) == 0
-        with peers.scp(keep, classes=[SecondaryCaptureImageStorage]) as picky:
+        find = [(evt.EVT_C_FIND, observed._on_find)]
+        with peers.scp(keep, classes=[SecondaryCaptureImageStorage, query.MODEL], handlers=find) as picky:
             servers = {"pacs": picky.server(verify="none")}
             with walking.workbench(bench.settings.model_copy(update={"servers": servers})) as other:
                 store(other, batch)

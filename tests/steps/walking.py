@@ -7,9 +7,11 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from media2dicom.beginning import begin_retry, begin_run
@@ -40,12 +42,23 @@ QUICK = {"connect": 10, "acse": 20, "dimse": 3, "stall": 1, "store_floor": 2}
 
 class ObservedPacs(DemoPacs):
     """The embedded PACS. `received`: the SOP Instance UID of every C-STORE. `mood` may answer one with a status;
-    None is the ordinary answer."""
+    None is the ordinary answer. `find_mood` may do so with a C-FIND, and `tell` may alter what it answers."""
 
     def __init__(self, folder: Path, **options: Any) -> None:
         super().__init__(folder, **options)
         self.received: list[str] = []
         self.mood: Callable[[Any], int | None] = lambda _event: None
+        self.find_mood: Callable[[Any], int | None] = lambda _event: None
+        self.tell: Callable[[Dataset, Dataset], None] = lambda _keys, _answer: None
+
+    def _on_find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
+        if (status := self.find_mood(event)) is not None:
+            yield status, None
+            return
+        for status, answer in super()._on_find(event):
+            if answer is not None:
+                self.tell(event.identifier, answer)
+            yield status, answer
 
     def _on_store(self, event: Any) -> int:
         self.received.append(str(event.request.AffectedSOPInstanceUID))
@@ -61,6 +74,26 @@ class ObservedPacs(DemoPacs):
         """Put studies there before the test begins."""
         self.peer.load(datasets)
         self.received.clear()
+
+    def alter(self, study: Dataset, **values: Any) -> None:
+        """Do what an administrator does who corrects a study's patient: all that is held of it, and the index."""
+        uid = str(study.StudyInstanceUID)
+        held = [dcmread(path) for path in (self.folder / "instances").glob("*.dcm")]
+        self.remove(study)
+        for one in held:
+            if one.StudyInstanceUID == uid:
+                for keyword, value in values.items():
+                    setattr(one, keyword, value)
+                written = BytesIO()
+                one.save_as(written, enforce_file_format=True)
+                self._keep(written.getvalue(), one)
+
+    def remove(self, study: Dataset) -> None:
+        keys = Dataset()
+        keys.StudyInstanceUID = str(study.StudyInstanceUID)
+        for path, _, _ in self.index.paths("STUDY", keys):
+            (self.folder / path).unlink()
+        self.index._rows("DELETE FROM instances WHERE StudyInstanceUID = ? RETURNING 1", [str(study.StudyInstanceUID)])
 
     def held(self) -> list[str]:
         """SOP Instance UIDs of what Media2DICOM made and the PACS holds; one twice if it is there twice."""
