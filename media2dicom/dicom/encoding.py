@@ -64,7 +64,7 @@ def encode(picture: Picture, transfer_syntax_uid: str, *, jpeg_quality: int) -> 
     """Encode one picture. Raises OptionRefused when the syntax cannot hold its pixels."""
     if max(picture.rows, picture.columns) > MAX_SIDE:
         raise OptionRefused(
-            f"The picture is {picture.columns} x {picture.rows} pixels; DICOM holds at most {MAX_SIDE} a side.",
+            f"The picture is {picture.columns} x {picture.rows} pixels; viewers of DICOM open {MAX_SIDE} a side.",
             next_step="Scale the picture down or cut it into parts.",
         )
     if picture.kept_jpeg is not None:

@@ -104,7 +104,7 @@ class ImageFormat:
             )
         if max(look.rows, look.columns) > MAX_SIDE:
             raise MediaTooLarge(
-                f"The image has {look.columns:,} x {look.rows:,} pixels; DICOM allows {MAX_SIDE:,} a side.",
+                f"The image has {look.columns:,} x {look.rows:,} pixels; viewers of DICOM open {MAX_SIDE:,} a side.",
                 next_step="Export it in a smaller size.",
             )
         size_bytes = path.stat().st_size

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_SIDE: Final = 65_535  # Rows and Columns are US (PS3.3 C.7.6.3); a JPEG header has 16 bits too
+MAX_SIDE: Final = 65_500  # where libjpeg ends, and with it DCMTK and GDCM; Rows and Columns hold 65,535
 DATASET_BYTES: Final = 4_000  # of an instance, everything but the pixels or the model, about
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]

@@ -176,8 +176,8 @@ def test_kept_stream_is_never_relabelled() -> None:
         encode(making.kept_picture(making.pixels()), SV1, jpeg_quality=95)
 
 
-def test_picture_wider_than_dicom_holds_is_refused() -> None:
-    with pytest.raises(OptionRefused, match="65535"):
+def test_picture_wider_than_viewers_open_is_refused() -> None:
+    with pytest.raises(OptionRefused, match="65500"):
         encode(making.picture(np.zeros((1, 65536), np.uint8)), SV1, jpeg_quality=95)
 
 

@@ -361,8 +361,8 @@ def test_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
         taken(tmp_path / "a.jpg")
 
 
-def test_picture_wider_than_dicom_allows_is_refused(tmp_path: Path) -> None:
+def test_picture_wider_than_viewers_open_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    path.write_bytes(png(65_536, 1, 1, 0, bytes(1 + 8192)))
-    with pytest.raises(MediaTooLarge, match="DICOM"):
+    path.write_bytes(png(65_501, 1, 8, 0, bytes(1 + 65_501)))
+    with pytest.raises(MediaTooLarge, match="65,500"):
         taken(path)

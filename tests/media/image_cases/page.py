@@ -11,9 +11,9 @@ _INTRODUCTION = """# Image files: what becomes of each
 For those who choose how to export. The tables are written from the tests, each line of which makes such a file and
 looks at what comes out (`python -m tests.media.image_cases > docs/images.md`).
 
-- **Size** is read from the header and refused before anything is decoded: over `max_pixels`, or 65,535 a side. A
-  file far larger than its picture (over four times the bytes of its pixels and 64 MB; GIF and HEIC: any over 256 MB)
-  is refused unread.
+- **Size** is read from the header and refused before anything is decoded: over `max_pixels`, or 65,500 a side, where
+  the decoders of viewers end. A file far larger than its picture (over four times the bytes of its pixels and 64 MB;
+  GIF and HEIC: any over 256 MB) is refused unread.
 - **Orientation** of EXIF (JPEG, PNG, WebP), TIFF and HEIC (its own turns and mirrors, not its EXIF) is applied once;
   the picture is stored upright. A JPEG file that must be turned is decoded and stored without further loss.
 - **Transparency** is laid over white. **Grey** of more than 8 bits keeps them; **colour** of more is rounded to 8.
