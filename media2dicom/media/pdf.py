@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -22,10 +24,28 @@ logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it tells of the file's 
 
 _TAIL_BYTES: Final = 2048  # readers look for the end mark in the last kilobyte (ISO 32000-1 Annex H.3)
 _DEEPEST: Final = 32  # levels of a name tree
+_MOST_LOOKED_AT: Final = 20_000  # pages, annotations, form fields, bookmarks and actions
+_LEADS_ON: Final = (
+    "/OpenAction",
+    "/Pages",
+    "/Kids",
+    "/Annots",
+    "/AcroForm",
+    "/Fields",
+    "/Outlines",
+    "/First",
+    "/A",
+    "/Next",
+)
+_ACTING: Final = ("/JavaScript", "/Launch", "/SubmitForm", "/ImportData")  # other kinds of action show something
 _LARGEST_LOOKED_AT_BYTES: Final = 200 * MEGABYTE  # pypdf reads a file whole where its table of objects is not found
 _NOT_LOOKED_AT: Final = (
     "The PDF file is very large and was not looked into: whether it needs a password, is whole, or carries scripts or "
     "files is not known; it is stored as it is."
+)
+_NOT_ALL_LOOKED_AT: Final = (
+    "The PDF file is very long or partly damaged: whether all of it is free of scripts and attached files is not "
+    "known; it is stored as it is."
 )
 
 
@@ -59,20 +79,18 @@ def _warnings_of(path: Path) -> tuple[str, ...]:
             if not len(reader.pages):
                 raise MediaDamaged("The PDF file has no page.")
             reader.pages[-1].mediabox  # noqa: B018 - the last page can be found
-            catalog = reader.root_object
-            scripted, carries = _is_scripted(catalog), _carries_files(catalog)
         except (MediaDamaged, MediaUnsupported):
             raise
         except OSError:
             raise
         except Exception:  # noqa: BLE001 - whatever a broken file makes pypdf raise; its text may hold the file's
             raise MediaDamaged("The PDF file is damaged: its pages cannot be found.") from None
-    found = []
-    if scripted:
-        found.append("The PDF file holds JavaScript or starts an action when it is opened; it is stored as it is.")
-    if carries:
-        found.append("Files are attached to the PDF file; they are stored with it, and not seen on its pages.")
-    return tuple(found)
+        try:
+            return tuple(_found(reader.root_object))
+        except OSError:
+            raise
+        except Exception:  # noqa: BLE001 - the same: what is broken need not be a page
+            return (_NOT_ALL_LOOKED_AT,)
 
 
 def _check_end(file: BinaryIO) -> None:
@@ -82,16 +100,36 @@ def _check_end(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def _is_scripted(catalog: Any) -> bool:
+def _found(catalog: Any) -> Iterator[str]:
+    """Warnings of what the file holds besides its pages' looks (ISO 32000-1 7.11.4, 12.6)."""
     names = _resolved(catalog.get("/Names")) or {}
-    opening = _resolved(catalog.get("/OpenAction"))
-    kind = opening.get("/S") if isinstance(opening, dict) else None
-    return "/JavaScript" in names or "/AA" in catalog or kind in ("/JavaScript", "/Launch", "/URI", "/SubmitForm")
+    objects = list(islice(_objects(catalog), _MOST_LOOKED_AT))
+    acting = "/JavaScript" in names or any("/AA" in one or one.get("/S") in _ACTING for one in objects)
+    opening = islice(_objects(catalog.get("/OpenAction")), _MOST_LOOKED_AT)
+    if acting or any(one.get("/S") == "/URI" for one in opening):
+        yield "The PDF file holds JavaScript or starts an action when it is opened; it is stored as it is."
+    attached = "/AF" in catalog or _has_leaf(_resolved(names.get("/EmbeddedFiles")), _DEEPEST)
+    if attached or any(one.get("/Subtype") == "/FileAttachment" for one in objects):
+        yield "Files are attached to the PDF file; they are stored with it, and not seen on its pages."
+    if len(objects) == _MOST_LOOKED_AT:
+        yield _NOT_ALL_LOOKED_AT
 
 
-def _carries_files(catalog: Any) -> bool:
-    names = _resolved(catalog.get("/Names")) or {}
-    return "/AF" in catalog or _has_leaf(_resolved(names.get("/EmbeddedFiles")), _DEEPEST)
+def _objects(start: Any) -> Iterator[Any]:
+    """The dictionaries that `start` leads to, each once where it is an object of its own."""
+    left, seen = [start], set()
+    while left:
+        reference = left.pop()
+        if isinstance(reference, pypdf.generic.IndirectObject):
+            if reference.idnum in seen:
+                continue
+            seen.add(reference.idnum)
+        one = _resolved(reference)
+        if isinstance(one, list):
+            left += one
+        elif isinstance(one, dict):
+            yield one
+            left += [value for key, value in one.items() if key in _LEADS_ON]
 
 
 def _has_leaf(node: Any, levels: int) -> bool:

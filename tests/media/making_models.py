@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,7 @@ def pdf(
     scripted: bool = False,
     attachment: bytes = b"",
     opening: str = "",
+    change: Callable[[pypdf.PdfWriter], object] = lambda writer: None,
 ) -> bytes:
     """A PDF of blank pages."""
     writer = pypdf.PdfWriter()
@@ -73,6 +75,7 @@ def pdf(
     if opening:
         action = DictionaryObject({NameObject("/S"): NameObject(opening), NameObject("/F"): TextStringObject("x")})
         writer.root_object[NameObject("/OpenAction")] = action
+    change(writer)
     if password is not None or owner_password is not None:
         writer.encrypt(password or "", owner_password, algorithm="AES-256")
     buffer = io.BytesIO()

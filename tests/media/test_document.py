@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pypdf
 import pytest
+from pypdf.generic import ArrayObject, DictionaryObject, NameObject, TextStringObject
 
 from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported, RowRefused
 from media2dicom.media import open_media, plan_media
@@ -57,6 +61,75 @@ def test_pdf_with_javascript_action_or_attachment_is_warned_of(tmp_path: Path) -
         _, plan = opened(written(tmp_path, "a.pdf", content), tmp_path)
         (warning,) = plan.warnings
         assert what in warning
+
+
+def dictionary(**entries: Any) -> DictionaryObject:
+    return DictionaryObject({NameObject(f"/{key}"): value for key, value in entries.items()})
+
+
+SCRIPT = dictionary(S=NameObject("/JavaScript"), JS=TextStringObject("app.alert(1)"))
+LINK = dictionary(S=NameObject("/URI"), URI=TextStringObject("https://www.example.org"))
+
+
+def on_first_page(**entries: Any) -> Callable[[pypdf.PdfWriter], object]:
+    return lambda writer: writer.pages[0].update(dictionary(**entries))
+
+
+def annotated(**entries: Any) -> Callable[[pypdf.PdfWriter], object]:
+    return on_first_page(Annots=ArrayObject([dictionary(Type=NameObject("/Annot"), **entries)]))
+
+
+def in_catalog(**entries: Any) -> Callable[[pypdf.PdfWriter], object]:
+    return lambda writer: writer.root_object.update(dictionary(**entries))
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (on_first_page(AA=dictionary(O=SCRIPT)), "JavaScript"),
+        (annotated(Subtype=NameObject("/Widget"), AA=dictionary(K=SCRIPT)), "JavaScript"),
+        (annotated(Subtype=NameObject("/Link"), A=SCRIPT), "JavaScript"),
+        (annotated(Subtype=NameObject("/Link"), A=dictionary(S=NameObject("/GoTo"), Next=SCRIPT)), "JavaScript"),
+        (annotated(Subtype=NameObject("/FileAttachment")), "attached"),
+        (in_catalog(OpenAction=dictionary(S=NameObject("/GoTo"), Next=ArrayObject([SCRIPT]))), "JavaScript"),
+        (in_catalog(OpenAction=dictionary(S=NameObject("/GoTo"), Next=LINK)), "action"),
+        (in_catalog(Outlines=dictionary(First=dictionary(Next=dictionary(A=SCRIPT)))), "JavaScript"),
+        (in_catalog(AcroForm=dictionary(Fields=ArrayObject([dictionary(AA=dictionary(C=SCRIPT))]))), "JavaScript"),
+    ],
+)
+def test_script_or_file_of_a_page_a_form_or_a_bookmark_is_warned_of(
+    tmp_path: Path, change: Callable[[pypdf.PdfWriter], object], what: str
+) -> None:
+    _, plan = opened(written(tmp_path, "a.pdf", pdf(change=change)), tmp_path)
+    (warning,) = plan.warnings
+    assert what in warning
+
+
+def test_pdf_whose_table_of_names_is_broken_is_taken_with_a_warning(tmp_path: Path) -> None:
+    content = pdf(change=in_catalog(Names=TextStringObject("x")))
+    (warning,) = opened(written(tmp_path, "a.pdf", content), tmp_path)[1].warnings
+    assert "partly damaged" in warning
+
+
+def test_link_in_a_pdf_is_not_warned_of(tmp_path: Path) -> None:
+    content = pdf(change=annotated(Subtype=NameObject("/Link"), A=LINK))
+    assert opened(written(tmp_path, "a.pdf", content), tmp_path)[1].warnings == ()
+
+
+def test_actions_of_a_pdf_that_follow_each_other_in_a_ring_come_to_an_end(tmp_path: Path) -> None:
+    def ring(writer: pypdf.PdfWriter) -> None:
+        first = dictionary(S=NameObject("/GoTo"))
+        here = writer._add_object(first)
+        first[NameObject("/Next")] = dictionary(S=NameObject("/GoTo"), Next=here)
+        in_catalog(OpenAction=here)(writer)
+
+    assert opened(written(tmp_path, "a.pdf", pdf(change=ring)), tmp_path)[1].warnings == ()
+
+
+def test_very_long_pdf_is_looked_into_as_far_as_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media2dicom.media.pdf._MOST_LOOKED_AT", 20)
+    _, plan = opened(written(tmp_path, "a.pdf", pdf(50)), tmp_path)
+    assert ["very long" in warning for warning in plan.warnings] == [True]
 
 
 def test_very_large_pdf_is_not_looked_into_and_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
