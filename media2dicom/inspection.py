@@ -18,6 +18,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import UID, MPEGTransferSyntaxes
 
 from media2dicom.dicom.body_parts import body_part_of
+from media2dicom.dicom.derivation import is_own
 from media2dicom.dicom.uids import IMPLEMENTATION_CLASS_UID
 from media2dicom.validation.codes import KNOWN
 from media2dicom.validation.written import Written, all_items
@@ -171,7 +172,8 @@ def _pixels(written: Written) -> Iterator[tuple[str, str]]:
     yield "lossy history", _lossy_history(header)
     profile = header.get("ICCProfile")
     yield "ICC profile", f"{len(profile):,} bytes" if isinstance(profile, bytes) else ""
-    yield "derivation", _personal(header, "DerivationDescription")
+    derivation = _text(header, "DerivationDescription")
+    yield "derivation", derivation if is_ours(written) and is_own(derivation) else Personal(derivation)
 
 
 def _lossy_history(header: Dataset) -> str:

@@ -25,7 +25,7 @@ from pydicom.uid import UID, MPEGTransferSyntaxes
 from media2dicom.dicom.encoding import decode
 from media2dicom.dicom.part10 import copy_bytes
 from media2dicom.errors import CacheFailed, MediaTooLarge, MediaUnsupported
-from media2dicom.media.payload import OBJ, STL, Model
+from media2dicom.media.payload import MTL, OBJ, STL, Model
 from media2dicom.media.preview import preview
 from media2dicom.settings import Settings
 from media2dicom.validation.documents import MIME_TYPES, document_length
@@ -121,7 +121,8 @@ def _video_frame(written: Written) -> Image.Image:
 def _model_picture(written: Written) -> Image.Image:
     mime_type = MIME_TYPES.get(written.sop_class_uid)
     if mime_type not in (STL, OBJ):
-        raise MediaUnsupported("A document has no picture; --extract FOLDER writes it as a file.")
+        what = "A material library" if mime_type == MTL else "A document"
+        raise MediaUnsupported(f"{what} has no picture; --extract FOLDER writes it as a file.")
     with TemporaryDirectory() as folder:
         (path,) = extract(written, Path(folder))
         try:

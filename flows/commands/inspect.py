@@ -101,17 +101,11 @@ def _extract(written: Written, folder: Path) -> list[Path]:
 
 
 def _show(console: Console, facts: Facts, found: tuple[Finding, ...], *, ours: bool) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
     for group, lines in facts.items():
-        table.add_row(Text(group, style="bold cyan"), "")
+        say(console, group, "bold cyan")
+        width = max(len(what) for what in lines)
         for what, text in lines.items():
-            table.add_row(Text(f"  {what}"), Text(text))
-    console.print(table)
+            say(console, f"  {what:<{width}}  {text}")
     if not found:
         say(console, "The validator finds nothing.", "green")
         return

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from media2dicom.dicom.derivation import frame_at, frames_between
 from media2dicom.dicom.values import decimal_string
 from media2dicom.errors import OptionRefused
 
@@ -20,7 +21,7 @@ def add_instant(dataset: Dataset, time_ms: float) -> None:
     SC has no attribute of its own for it (Trigger Time and the Cine module are not in the IOD): it is told in
     Derivation Description (C.7.6.1), and Content Time runs on with it so that viewers sort the frames in time.
     """
-    dataset.DerivationDescription = f"Video frame at {decimal_string(time_ms / 1000, 6)} s of the clip"
+    dataset.DerivationDescription = frame_at(time_ms)
     date, time = dataset.ContentDate, dataset.ContentTime
     if len(time) >= 6:
         start = datetime.strptime(date + time.partition(".")[0], "%Y%m%d%H%M%S")
@@ -51,8 +52,7 @@ def cine_timing(times_ms: tuple[float, ...]) -> Dataset:
     Raises OptionRefused for more unequal intervals than the vector can hold.
     """
     timing = Dataset()
-    first, last = (decimal_string(time_ms / 1000, 6) for time_ms in (times_ms[0], times_ms[-1]))
-    timing.DerivationDescription = f"Video frames from {first} s to {last} s of the clip"
+    timing.DerivationDescription = frames_between(times_ms[0], times_ms[-1])
     if evenly_spaced(times_ms):
         timing.FrameTime = decimal_string((times_ms[-1] - times_ms[0]) / (len(times_ms) - 1), 6)
         timing.FrameIncrementPointer = Tag("FrameTime")

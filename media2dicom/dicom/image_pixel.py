@@ -7,6 +7,7 @@ from typing import BinaryIO, Final
 
 from pydicom.dataset import Dataset
 
+from media2dicom.dicom.derivation import compressed_before
 from media2dicom.dicom.encoding import NATIVE_SYNTAXES, EncodedFrame
 from media2dicom.dicom.part10 import Bulk, encapsulated_bulk, native_bulk, spooled_frames
 from media2dicom.dicom.values import decimal_string
@@ -41,9 +42,9 @@ def add_lossy_history(dataset: Dataset, lossy: tuple[LossyHistory, ...]) -> None
     if defined := [step for step in lossy if step.method in DEFINED_METHODS]:
         dataset.LossyImageCompressionRatio = [_ratio(step) for step in defined]
         dataset.LossyImageCompressionMethod = [step.method for step in defined]
-    if others := [f"{step.method} with ratio {_ratio(step)}" for step in lossy if step not in defined]:
+    if others := [(step.method, _ratio(step)) for step in lossy if step not in defined]:
         told = dataset.get("DerivationDescription")
-        text = f"Compressed with loss before, as {', '.join(others)}"
+        text = compressed_before(others)
         dataset.DerivationDescription = f"{told}. {text}" if told else text
 
 

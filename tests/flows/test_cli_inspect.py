@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,6 +77,38 @@ def test_free_text_that_may_name_the_patient_is_veiled(inspect: Callable[..., Re
     assert "Letter on CANARY (7, 99LAB)" in asked
 
 
+def _derivation(text: str) -> Callable[[FileDataset], None]:
+    return lambda dataset: setattr(dataset, "DerivationDescription", text)
+
+
+def test_instant_of_a_frame_is_shown_in_the_programs_own_words_alone(
+    inspect: Callable[..., Result], tmp_path: Path
+) -> None:
+    own = "Video frame at 1.25 s of the clip. Compressed with loss before, as VP9 with ratio 12.5"
+    for text, shown in ((own, True), (f"{own} of CANARY", False), ("Video frame at CANARY s of the clip", False)):
+        file = with_attributes(good("colour still", EXPLICIT), _derivation(text), tmp_path)
+        assert (text in inspect(file).output) == shown
+    cine = inspect(good("colour cine, even"), "--out", tmp_path / "cine.png").output
+    assert re.search(r"derivation +Video frames from 0 s to [\d.]+ s of the clip", cine)
+
+    def of_another_maker(dataset: FileDataset) -> None:
+        dataset.file_meta.ImplementationClassUID = "1.2.3.4"
+
+    file = with_attributes(good("colour cine, even"), of_another_maker, tmp_path)
+    assert "of the clip" not in inspect(file, "--out", tmp_path / "q.png").output
+
+
+def test_lines_are_whole_where_there_is_no_terminal(
+    inspect: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = inspect(good("colour still"), "--out", tmp_path / "picture.png").output.splitlines()
+    source = dcmread(good("colour still")).ReferencedImageSequence[0].ReferencedSOPInstanceUID
+    path = "ReferencedSeriesSequence[1].ReferencedInstanceSequence[1]"
+    found = [line.split() for line in lines if line.split()[:1] == [path]]
+    assert found == [[path, "CT", "Image", "Storage,", source]]
+
+
 def test_picture_is_the_frame_in_the_middle(inspect: Callable[..., Result], tmp_path: Path) -> None:
     path = good("colour cine, even")
     assert inspect(path, "--out", tmp_path / "picture.png").exit_code == 0
@@ -136,7 +169,7 @@ def test_model_with_materials_is_drawn(inspect: Callable[..., Result], tmp_path:
     model, library = _objects(OBJ)
     assert inspect(model, "--out", tmp_path / "model.png").exit_code == 0
     assert np.asarray(Image.open(tmp_path / "model.png")).max() > 100
-    assert "No picture" in inspect(library).output
+    assert "No picture: A material library has no picture" in inspect(library).output
 
 
 def test_findings_end_with_exit_code_1_and_are_in_the_json(inspect: Callable[..., Result], tmp_path: Path) -> None:
