@@ -28,7 +28,16 @@ from media2dicom.dicom.references import NOT_IMAGES, is_image_class
 from media2dicom.errors import IdentityMismatch, RetrieveFailed, SourceUnusable
 from media2dicom.pacs.associations import MAX_CONTEXTS, associate
 from media2dicom.pacs.listener import listening
-from media2dicom.pacs.query import InstanceMatch, SeriesMatch, StudyMatch, find_images, find_series, query_association
+from media2dicom.pacs.patients import contradiction
+from media2dicom.pacs.query import (
+    InstanceMatch,
+    SeriesMatch,
+    StudyMatch,
+    find_images,
+    find_series,
+    query_association,
+    text_of,
+)
 from media2dicom.pacs.syntaxes import COMPRESSED, OTHERS, RECEIVABLE, SOURCE_CLASSES, STORAGE_CLASSES, UNCOMPRESSED
 from media2dicom.settings import Retrieve, Server, Settings
 
@@ -58,9 +67,10 @@ class RetrievedSource:
 def retrieve_source(server: Server, settings: Settings, study: StudyMatch) -> RetrievedSource:
     """Choose one instance of the study, always the same one, and fetch its header.
 
-    Images come before presentation states, reports, documents, models and the like, our own earlier results last.
-    Raises SourceUnusable (no instance), IdentityMismatch (the instance is another patient's or study's than the
-    query said), QueryFailed, RetrieveFailed, and what `associate` raises.
+    Images come before presentation states, reports, documents, models and the like, our own earlier results last. One
+    that contradicts the PACS's answer for the study lends nothing.
+    Raises SourceUnusable (no instance), IdentityMismatch (all that was tried contradicts the answer), QueryFailed,
+    RetrieveFailed, and what `associate` raises.
     """
     with query_association(server, settings) as association:
         series = sorted(find_series(association, study.study_instance_uid), key=_rank)
@@ -78,25 +88,25 @@ def _first_usable(
     server: Server, settings: Settings, study: StudyMatch, candidates: Iterator[InstanceMatch]
 ) -> Dataset:
     own: Dataset | None = None
-    failure: RetrieveFailed | None = None
-    failures = 0
+    failures: list[RetrieveFailed | IdentityMismatch] = []
     for candidate in candidates:
         try:
             header = _fetch(server, settings, candidate)
-        except RetrieveFailed as error:
-            failure, failures = failure or error, failures + 1
-            if failures == ATTEMPTS:
+            _check_identity(header, study)
+        except (RetrieveFailed, IdentityMismatch) as error:
+            failures.append(error)
+            if len(failures) == ATTEMPTS:
                 break
             continue
-        _check_identity(header, study)
-        if str(header.get("Manufacturer", "")).strip() != MANUFACTURER:
+        if text_of(header, "Manufacturer") != MANUFACTURER:
             return header
         own = own or header
-    if failure is not None:
-        raise failure
-    if own is None:
-        raise SourceUnusable("The study holds no instance that could lend its identity.")
-    return own
+    may_pass = next((error for error in failures if error.transient), None)
+    if may_pass is not None:
+        raise may_pass
+    if own is not None:
+        return own
+    raise failures[0] if failures else SourceUnusable("The study holds no instance that could lend its identity.")
 
 
 def _rank(series: SeriesMatch) -> tuple[bool, bool, bool, int, str]:
@@ -232,9 +242,8 @@ def _header(part10: BytesIO) -> Dataset:
 
 
 def _check_identity(header: Dataset, study: StudyMatch) -> None:
-    found = (str(header.get("StudyInstanceUID", "")).strip(" \0"), str(header.get("PatientID", "") or "").strip(" \0"))
-    if found != (study.study_instance_uid, study.patient_id):
+    if found := contradiction(study, header):
         raise IdentityMismatch(
-            "The instance that the PACS sent names another study or patient than its own query answer.",
-            next_step="Ask the PACS administrator to look at the study.",
+            f"The PACS's answer for the study and an instance that it sent of it do not agree: {found}.",
+            next_step="Ask the PACS administrator to look at the study's instances and patient.",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -95,14 +96,52 @@ def test_smallest_image_of_the_first_series_is_chosen(pacs: peers.Peer, settings
     assert source.header.SOPInstanceUID == small.SOPInstanceUID
 
 
-def test_instance_of_another_patient_than_the_query_said_is_refused(pacs: peers.Peer, settings: Settings) -> None:
-    (image,) = pacs.load([studies.image()])
-    study = study_of(pacs.server(), settings, image)
-    wrong = StudyMatch(study.study_instance_uid, "SOMEONE-ELSE", "", "", "")
-    with pytest.raises(IdentityMismatch) as caught:
+@pytest.mark.parametrize("retrieve", ["get", "move"])
+def test_misfiled_instance_lends_nothing_where_another_agrees_with_the_answer(
+    pacs: peers.Peer, settings: Settings, retrieve: str
+) -> None:
+    own = studies.image(PatientName="Roe^Jane", PatientBirthDate="19610203", SeriesNumber=5)
+    mary = {"PatientName": "Other^Mary", "PatientBirthDate": "19990101"}
+    misfiled = studies.image(own, **mary, SeriesInstanceUID=generate_uid(), SeriesNumber=1)
+    pacs.load([own, misfiled])
+    server = pacs.server(retrieve=retrieve)
+    study = study_of(server, settings, own)
+    assert (study.patient_name, study.patient_birth_date) == ("Roe^Jane", "19610203")
+    assert retrieve_source(server, settings, study).header.SOPInstanceUID == own.SOPInstanceUID
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"patient_id": "SOMEONE-ELSE"}, "the Patient IDs differ"),
+        ({"patient_id": ""}, "the answer has no Patient ID"),
+        ({"patient_id": "p-a"}, "the Patient IDs differ in upper and lower case"),
+        ({"patient_name": "Other^Mary"}, "the names differ"),
+        ({"patient_birth_date": "19990101"}, "the birth dates differ"),
+    ],
+)
+def test_instance_that_contradicts_the_answer_is_refused_with_what_differs(
+    pacs: peers.Peer, settings: Settings, answer: dict[str, str], words: str
+) -> None:
+    (image,) = pacs.load([studies.image(PatientID="P-A", PatientName="Roe^Jane", PatientBirthDate="19610203")])
+    wrong = dataclasses.replace(study_of(pacs.server(), settings, image), **answer)
+    with pytest.raises(IdentityMismatch, match=f"{words}[.]") as caught:
         retrieve_source(pacs.server(), settings, wrong)
-    assert "SOMEONE-ELSE" not in str(caught.value)
-    assert str(image.PatientID) not in str(caught.value)
+    for secret in (*answer.values(), "P-A", "Roe", "19610203"):
+        assert not secret or secret not in str(caught.value)
+
+
+def test_instance_that_cannot_be_had_now_may_agree_the_next_time(tmp_path: Path) -> None:
+    misfiled = studies.image(PatientName="Other^Mary", SeriesNumber=1)
+    lost = studies.image(misfiled, PatientName="Roe^Jane", SeriesInstanceUID=generate_uid(), SeriesNumber=2)
+    with peers.demo_pacs(tmp_path / "demo") as demo:
+        settings = demo.settings(tmp_path)
+        demo.load([lost])
+        (path,) = (tmp_path / "demo" / "instances").glob("*.dcm")
+        demo.load([misfiled])
+        path.unlink()
+        with pytest.raises(RetrieveFailed):
+            retrieve_source(demo.server(), settings, study_of(demo.server(), settings, lost))
 
 
 def test_study_without_instances_is_unusable(pacs: peers.Peer, settings: Settings) -> None:
