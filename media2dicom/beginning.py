@@ -41,7 +41,7 @@ def begin_run(
         key = row_key(row, destination)
         outcome = Outcome(Status.CHECKED)
         if key in seen:  # seen only now that the run's server is known: one row names it, the other leaves it open
-            error = DuplicateRow(f"Row {seen[key]} files the same media into the same study in the same way.")
+            error = DuplicateRow(f"Row {seen[key]} {DuplicateRow.files}.")
             outcome = Outcome(Status.REFUSED, error.code, error.message, error.next_step)
         entries.append(
             Entry(

@@ -169,6 +169,7 @@ class DuplicateRow(RowRefused):
     code = "duplicate"
     words = "duplicate row"
     default_next_step = "Remove one of the two rows."
+    files: ClassVar[str] = "files the same media into the same study"  # what is said of the other row
 
 
 class MediaMissing(RowRefused):

@@ -32,6 +32,12 @@ def slot_names(settings: Settings) -> dict[str, str]:
     return {name: f"pacs-{first[_place(server)]}" for name, server in settings.servers.items()}
 
 
+def names_of_place(settings: Settings, name: str) -> tuple[str, ...]:
+    """All that the PACS of this server name is called: its place, and each server name of that place."""
+    place = _place(settings.servers[name])
+    return (f"{place[0]}:{place[1]}", *(one for one, server in settings.servers.items() if _place(server) == place))
+
+
 def slot_limits(settings: Settings) -> dict[str, int]:
     """Name of slots -> how many there are: the smallest max_associations of the place's servers."""
     limits: dict[str, int] = {}

@@ -6,6 +6,7 @@ rows before any work, PREPARED after the files are on disk, SENDING before a byt
 """
 
 from media2dicom.ledger.book import Ledger
+from media2dicom.ledger.claims import Content
 from media2dicom.ledger.records import (
     DONE_STATUSES,
     ENDED,
@@ -28,6 +29,7 @@ __all__ = [
     "NOT_SENT",
     "SETTLED",
     "UNDER_WAY",
+    "Content",
     "Entry",
     "InstanceState",
     "Ledger",

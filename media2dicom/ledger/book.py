@@ -6,15 +6,15 @@ Runs are in `run_book.py`; how a transaction is begun is in `transactions.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from media2dicom.errors import NotApproved, TakenOver, UploadConflict
-from media2dicom.ledger.claims import claim, may_be_sent, taken_over
+from media2dicom.errors import DuplicateRow, NotApproved, TakenOver, UploadConflict
+from media2dicom.ledger.claims import Content, UidOf, claim, duplicate, may_be_sent, taken_over
 from media2dicom.ledger.entering import MAYBE_THERE
 from media2dicom.ledger.records import (
     SETTLED,
@@ -80,11 +80,7 @@ class Ledger(RunBook):
     def add_warnings(self, row_key: str, warnings: Iterable[str]) -> None:
         """Add to a row's warnings, each once."""
         with self._write() as connection:
-            where = ROWS.c.row_key == row_key
-            known = json.loads(connection.execute(sa.select(ROWS.c.warnings).where(where)).scalar_one())
-            merged = list(dict.fromkeys([*known, *warnings]))
-            if merged != known:
-                connection.execute(ROWS.update().where(where).values(warnings=json.dumps(merged)))
+            _add_warnings(connection, row_key, warnings)
 
     def counts(self, run_id: str, numbers: Numbers | None = None) -> dict[Status, int]:
         """The run's rows (of that range) by status."""
@@ -119,45 +115,40 @@ class Ledger(RunBook):
         with self._read() as connection:
             return set(connection.execute(sa.select(ROWS.c.row_key).where(ROWS.c.status.not_in(done))).scalars())
 
-    def claim_content(self, row: LedgerRow, run_id: str, content_key: str) -> str | None:
-        """Claim the content for this row; the row ID of the row that files it already, or None when it is ours."""
-        with self._write() as connection:
-            return claim(connection, row, run_id, content_key)
+    def duplicate(self, row_key: str, content: Content, uid_of: UidOf) -> DuplicateRow | None:
+        """Why a run that begins now would refuse a row as a duplicate of an earlier run's; None when it would not."""
+        with self._read() as connection:
+            return duplicate(connection, row_key, content, uid_of)
 
     # --- instances ----------------------------------------------------------------------------------------------
 
-    def put_prepared(self, row_key: str, instances: Iterable[Instance]) -> None:
-        """The row's files are complete on disk: PREPARED. What was sent before keeps its state.
+    def put_prepared(
+        self,
+        row_key: str,
+        run_id: str,
+        content: Content,
+        instances: Sequence[Instance] | None = None,
+        warnings: Iterable[str] = (),
+    ) -> None:
+        """The row's files are complete on disk, and no other row files the content: PREPARED.
 
-        Raises UploadConflict when the row sent something before that it would not send today.
+        `instances`: None when they are those of an earlier run. What was sent before keeps its state, also what
+        another row sent of the same objects. Raises UploadConflict when the row sent something before that it would
+        not send today, DuplicateRow when another row files the content; then all is as before.
         """
-        instances = list(instances)
         with self._write() as connection:
-            before_of = _by_row(connection, INSTANCES.select().where(INSTANCES.c.row_key == row_key))
-            known = {one.instance.sop_instance_uid: one for one in before_of.get(row_key, [])}
-            _refuse_left_behind(known.values(), instances)
-            connection.execute(INSTANCES.delete().where(INSTANCES.c.row_key == row_key))
-            values = []
-            for instance in instances:
-                before = known.get(instance.sop_instance_uid)
-                values.append(
-                    {
-                        "row_key": row_key,
-                        **instance_values(instance),
-                        "status": before.status if before else Status.PREPARED,
-                        "store_status": before.store_status if before else None,
-                        "verified": before.verified if before else "",
-                        "attempts": before.attempts if before else 0,
-                    }
-                )
-            connection.execute(INSTANCES.insert(), values)
+            if instances is not None:
+                _replace_instances(connection, row_key, instances)
+            _add_warnings(connection, row_key, warnings)
+            claim(connection, row_key, run_id, content, take_over=True)
+            mine = ROWS.c.row_key == row_key
             # A row that may be in the PACS stays UNCERTAIN, whatever is prepared for it.
             keep = (Status.STORED, Status.UNCERTAIN)
+            prepared = outcome_values(Outcome(Status.PREPARED))
             connection.execute(
-                ROWS.update()
-                .where(ROWS.c.row_key == row_key, ROWS.c.status.not_in(keep))
-                .values(**outcome_values(Outcome(Status.PREPARED)), finished_at=None)
+                ROWS.update().where(mine, ROWS.c.status.not_in(keep)).values(**prepared, finished_at=None)
             )
+            connection.execute(ROWS.update().where(mine).values(prepared_run=run_id))
 
     def replace_instance(self, row_key: str, instance: Instance) -> None:
         """The instance is sent in another encoding than it was prepared in."""
@@ -168,20 +159,18 @@ class Ledger(RunBook):
                 .values(**instance_values(instance))
             )
 
-    def mark_sending(self, row: LedgerRow, run_id: str, content_key: str, numbers: Collection[int]) -> str | None:
-        """Committed before a byte goes out. Nothing changes when another row files the content: returns its row ID.
+    def mark_sending(self, row_key: str, run_id: str, content: Content, numbers: Collection[int]) -> None:
+        """Committed before a byte goes out. Nothing changes when it raises.
 
-        The claim of files that were prepared a while ago may have gone to a row of another run meanwhile. Raises
-        TakenOver when another run has the row itself in hand, NotApproved when nobody approved that it is sent.
+        Raises TakenOver when another run has the row in hand, NotApproved when nobody approved that it is sent, and
+        DuplicateRow: the claim of files that were prepared a while ago may have gone to another row, which sent them.
         """
-        row_key = row.row_key
         with self._write() as connection:
             if row_key in taken_over(connection, run_id, [row_key]):
                 raise TakenOver("Another run has this row in hand.")
             if not may_be_sent(connection, run_id, row_key):
                 raise NotApproved("Nobody has approved that this row is sent; nothing was sent.")
-            if (other := claim(connection, row, run_id, content_key)) is not None:
-                return other
+            claim(connection, row_key, run_id, content, take_over=False)
             where = sa.and_(INSTANCES.c.row_key == row_key, INSTANCES.c.status != Status.STORED)
             for chunk in chunks(list(numbers)):
                 connection.execute(
@@ -192,7 +181,6 @@ class Ledger(RunBook):
                 .where(ROWS.c.row_key == row_key, ROWS.c.status != Status.STORED)
                 .values(**outcome_values(Outcome(Status.SENDING)), attempts=ROWS.c.attempts + 1, finished_at=None)
             )
-        return None
 
     def record_attempt(
         self, run_id: str, row_key: str, number: int, store_status: int | None, code: str | None
@@ -231,6 +219,35 @@ class Ledger(RunBook):
                     for number, state in changes.items()
                 ],
             )
+
+
+def _add_warnings(connection: Connection, row_key: str, warnings: Iterable[str]) -> None:
+    where = ROWS.c.row_key == row_key
+    known = json.loads(connection.execute(sa.select(ROWS.c.warnings).where(where)).scalar_one())
+    merged = list(dict.fromkeys([*known, *warnings]))
+    if merged != known:
+        connection.execute(ROWS.update().where(where).values(warnings=json.dumps(merged)))
+
+
+def _replace_instances(connection: Connection, row_key: str, instances: Sequence[Instance]) -> None:
+    before_of = _by_row(connection, INSTANCES.select().where(INSTANCES.c.row_key == row_key))
+    known = {one.instance.sop_instance_uid: one for one in before_of.get(row_key, [])}
+    _refuse_left_behind(known.values(), instances)
+    connection.execute(INSTANCES.delete().where(INSTANCES.c.row_key == row_key))
+    values = []
+    for instance in instances:
+        before = known.get(instance.sop_instance_uid)
+        values.append(
+            {
+                "row_key": row_key,
+                **instance_values(instance),
+                "status": before.status if before else Status.PREPARED,
+                "store_status": before.store_status if before else None,
+                "verified": before.verified if before else "",
+                "attempts": before.attempts if before else 0,
+            }
+        )
+    connection.execute(INSTANCES.insert(), values)
 
 
 def _refuse_left_behind(before: Iterable[LedgerInstance], instances: Collection[Instance]) -> None:

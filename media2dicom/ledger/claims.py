@@ -1,48 +1,134 @@
 """Who may send what: which row files a given content, which run has a row in hand, what a person approved.
 
-A duplicate is seen across rows and manifests.
+A duplicate is seen across rows, manifests and the names of one PACS. A row that was edited without a change to what it
+files is another row of the same objects: it takes over, with what is known of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import PurePath
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from media2dicom.ledger.entering import MAYBE_THERE
-from media2dicom.ledger.records import LedgerRow, chunks
+from media2dicom.errors import DuplicateRow
+from media2dicom.ledger.entering import MAYBE_THERE, SENT_BEFORE
+from media2dicom.ledger.records import chunks, outcome_values
 from media2dicom.ledger.tables import CLAIMS, INSTANCES, ROWS, RUN_ROWS, RUNS
 from media2dicom.model import Status
 
+UidOf = Callable[[int], str | None]  # the SOP Instance UID of a row's part
 
-def claim(connection: Connection, row: LedgerRow, run_id: str, content_key: str) -> str | None:
-    """Claim the content for `row`; the row ID of the row that files it already, or None when it is ours."""
-    where = sa.and_(CLAIMS.c.destination == row.destination, CLAIMS.c.content_key == content_key)
-    holder = connection.execute(sa.select(CLAIMS.c.row_key).where(where)).scalar()
-    if holder == row.row_key:
-        return None
-    if holder is not None and _holds(connection, holder, run_id):
-        return str(connection.execute(sa.select(ROWS.c.row_id).where(ROWS.c.row_key == holder)).scalar_one())
+
+@dataclass(frozen=True)
+class Content:
+    """What a row files where; of rows with the same, one sends it."""
+
+    key: str  # dicom.uids.content_key
+    places: tuple[str, ...]  # all that the PACS is called
+
+
+def claim(connection: Connection, row_key: str, run_id: str, content: Content, *, take_over: bool) -> None:
+    """Claim the content for the row, whose instances are known. Raises DuplicateRow when another row has it.
+
+    `take_over`: from a row of the same objects; then the PACS has to be asked for them before they are sent.
+    """
+    where = _of(content)
+    holders = list(connection.execute(sa.select(CLAIMS.c.row_key).where(where)).scalars())
+    if len(holders) == len(content.places) and set(holders) == {row_key}:
+        return
+    parts = sa.select(INSTANCES.c.number, INSTANCES.c.sop_instance_uid).where(INSTANCES.c.row_key == row_key)
+    uids = {found.number: found.sop_instance_uid for found in connection.execute(parts)}
+    others = sorted(set(holders) - {row_key})
+    for other in others:
+        if (error := _refusal(connection, other, run_id, uids.get, take_over=take_over)) is not None:
+            raise error
     connection.execute(CLAIMS.delete().where(where))
     connection.execute(
-        CLAIMS.insert().values(destination=row.destination, content_key=content_key, row_key=row.row_key)
+        CLAIMS.insert(),
+        [{"destination": place, "content_key": content.key, "row_key": row_key} for place in content.places],
     )
+    for other in others:
+        _inherit(connection, row_key, other)
+
+
+def duplicate(connection: Connection, row_key: str, content: Content, uid_of: UidOf) -> DuplicateRow | None:
+    """Why a run that begins now would refuse the row; None when it would not."""
+    for other in connection.execute(sa.select(CLAIMS.c.row_key).distinct().where(_of(content))).scalars():
+        if other != row_key and (error := _refusal(connection, other, None, uid_of, take_over=True)) is not None:
+            return error
     return None
 
 
-def _holds(connection: Connection, row_key: str, run_id: str) -> bool:
-    """A claim counts when something of its row may be in the PACS, or when this very run is working on it."""
-    maybe = sa.select(sa.func.count()).where(INSTANCES.c.row_key == row_key, INSTANCES.c.status.in_(MAYBE_THERE))
-    if connection.execute(maybe).scalar():
-        return True
-    working = (
-        sa.select(ROWS.c.status)
-        .join(RUN_ROWS, RUN_ROWS.c.row_key == ROWS.c.row_key)
-        .where(RUN_ROWS.c.run_id == run_id, RUN_ROWS.c.taken, ROWS.c.row_key == row_key)
+def _of(content: Content) -> sa.ColumnElement[bool]:
+    return sa.and_(CLAIMS.c.destination.in_(content.places), CLAIMS.c.content_key == content.key)
+
+
+def _refusal(
+    connection: Connection, other: str, run_id: str | None, uid_of: UidOf, *, take_over: bool
+) -> DuplicateRow | None:
+    """Why the row `other` keeps its claim: this very run works on it, or something of it may be in the PACS.
+
+    Not when it is the same objects, unless they are on their way at this moment.
+    """
+    of_other = INSTANCES.c.row_key == other
+    there = connection.execute(INSTANCES.select().where(of_other, INSTANCES.c.status.in_(MAYBE_THERE))).all()
+    status = connection.execute(sa.select(ROWS.c.status).where(ROWS.c.row_key == other)).scalar()
+    here = connection.execute(
+        sa.select(RUN_ROWS).where(RUN_ROWS.c.run_id == run_id, RUN_ROWS.c.row_key == other)
+    ).first()
+    if here is not None and (there or (here.taken and status not in (Status.REFUSED, Status.SKIPPED))):
+        return DuplicateRow(f"Row {here.row_number} {DuplicateRow.files}.")
+    if not there:
+        return None
+    same = all(uid_of(one.number) == one.sop_instance_uid for one in there)
+    on_its_way = any(one.status == Status.SENDING for one in there) and _is_in_hand(connection, other)
+    if same and take_over and not on_its_way:
+        return None
+    what = f"{_place_of(connection, other)} {DuplicateRow.files}"
+    if same:
+        return DuplicateRow(
+            f"{what}, and another run sends it.",
+            next_step="Run the manifest again when the other run has ended: the PACS is asked first.",
+        )
+    if status == Status.STORED:
+        return DuplicateRow(
+            f"{what}, and is stored.",
+            next_step="Remove this row, or give it the cells back with which it was stored.",
+        )
+    return DuplicateRow(
+        f"{what}, and was sent in part or without an answer.",
+        next_step="Give this row the cells back with which it was sent and run it again: the PACS is asked first.",
     )
-    status = connection.execute(working).scalar()
-    return status is not None and status not in (Status.REFUSED, Status.SKIPPED)
+
+
+def _is_in_hand(connection: Connection, row_key: str) -> bool:
+    """Whether a run that has not ended took the row."""
+    runs = sa.select(RUNS.c.run_id).join(RUN_ROWS, RUN_ROWS.c.run_id == RUNS.c.run_id)
+    unfinished = runs.where(RUN_ROWS.c.row_key == row_key, RUN_ROWS.c.taken, RUNS.c.finished_at.is_(None))
+    return connection.execute(unfinished.limit(1)).first() is not None
+
+
+def _place_of(connection: Connection, row_key: str) -> str:
+    """Where people find the row: its number, and the manifest that had it last. Its row_id may hold a name."""
+    lists = sa.select(RUN_ROWS.c.row_number, RUNS.c.manifest).join(RUNS, RUNS.c.run_id == RUN_ROWS.c.run_id)
+    latest = lists.where(RUN_ROWS.c.row_key == row_key).order_by(RUNS.c.started_at.desc()).limit(1)
+    found = connection.execute(latest).first()
+    return "A row of an earlier run" if found is None else f"Row {found.row_number} of {PurePath(found.manifest).name}"
+
+
+def _inherit(connection: Connection, row_key: str, other: str) -> None:
+    """What of these objects may be in the PACS is asked for before it is sent, whichever row sent it."""
+    sent = sa.select(INSTANCES.c.sop_instance_uid).where(
+        INSTANCES.c.row_key == other, INSTANCES.c.status.in_(MAYBE_THERE)
+    )
+    mine = sa.and_(INSTANCES.c.row_key == row_key, INSTANCES.c.status.not_in(MAYBE_THERE))
+    doubtful = INSTANCES.update().where(mine, INSTANCES.c.sop_instance_uid.in_(sent)).values(status=Status.UNCERTAIN)
+    if connection.execute(doubtful).rowcount:
+        in_doubt = ROWS.update().where(ROWS.c.row_key == row_key, ROWS.c.status != Status.STORED)
+        connection.execute(in_doubt.values(**outcome_values(SENT_BEFORE), finished_at=None))
 
 
 def taken_over(connection: Connection, run_id: str, row_keys: Collection[str]) -> set[str]:

@@ -19,7 +19,7 @@ from media2dicom.model import Outcome, Status
 
 # An instance in one of these states is, or may be, in the PACS.
 MAYBE_THERE: Final = (Status.SENDING, Status.UNCERTAIN, Status.STORED, Status.CONFLICT)
-_SENT_BEFORE: Final = Outcome(Status.UNCERTAIN, message="Sent before; the PACS is asked first.")
+SENT_BEFORE: Final = Outcome(Status.UNCERTAIN, message="Sent before; the PACS is asked first.")
 # Who the patient is and what is prepared is looked at again, whatever an earlier try found.
 _FORGOTTEN: Final = {"study_key": None, "identified_run": None, "prepared_run": None, "checked_run": None}
 _SOMETHING_MAYBE_THERE: Final = sa.exists().where(
@@ -51,7 +51,7 @@ def begin_again(connection: Connection, run_id: str, numbers: Numbers | None) ->
     taken = sa.select(RUN_ROWS.c.row_key).where(of_run(run_id, numbers), RUN_ROWS.c.taken)
     again = ROWS.update().where(ROWS.c.row_key.in_(taken), ROWS.c.row.is_not(None), ROWS.c.status.not_in(DONE_STATUSES))
     sent_before = sa.or_(_SOMETHING_MAYBE_THERE, ROWS.c.status.in_(MAYBE_THERE))
-    for condition, outcome in ((sa.not_(sent_before), Outcome(Status.CHECKED)), (sent_before, _SENT_BEFORE)):
+    for condition, outcome in ((sa.not_(sent_before), Outcome(Status.CHECKED)), (sent_before, SENT_BEFORE)):
         connection.execute(again.where(condition).values(**outcome_values(outcome), **_FORGOTTEN, finished_at=None))
 
 
@@ -87,7 +87,7 @@ class _Changes:
             return
         outcome = entry.outcome
         if known is not None and outcome.status == Status.CHECKED and (known[1] or known[0] in MAYBE_THERE):
-            outcome = _SENT_BEFORE
+            outcome = SENT_BEFORE
         values = {
             **submitted,
             **outcome_values(outcome),

@@ -57,9 +57,7 @@ def _refuse_duplicates(lines: Sequence[Line], checker: LineChecker) -> None:
         identity = (row.media_path, row.patient_birth_date, row.patient_name, *rendition(row))
         earlier = first.setdefault(identity, row.row_number)
         if earlier != row.row_number:
-            checker.refuse(
-                line, "media", DuplicateRow(f"row {earlier} files the same media into the same study in the same way")
-            )
+            checker.refuse(line, "media", DuplicateRow(f"row {earlier} {DuplicateRow.files}"))
 
 
 def _group_facts(row: Row) -> dict[str, object]:

@@ -6,15 +6,14 @@ from functools import partial
 
 from pydicom.dataset import Dataset
 
-from media2dicom.dicom.uids import content_key
 from media2dicom.errors import CacheFailed, MediaChanged
 from media2dicom.ledger import LedgerRow
 from media2dicom.media import content_sha256
-from media2dicom.model import Batch, Outcome, SourceStudy, Status
-from media2dicom.preparing import Source, plan, prepare
+from media2dicom.model import Batch, SourceStudy, Status
+from media2dicom.preparing import Prepared, Source, plan, prepare
 from media2dicom.steps.prepared import conforms, is_of, is_whole
 from media2dicom.steps.retrieve import headers
-from media2dicom.steps.workbench import Workbench, duplicate_of, submitted
+from media2dicom.steps.workbench import Workbench, content_of, submitted
 
 
 def convert(bench: Workbench, batch: Batch) -> int:
@@ -33,13 +32,13 @@ def _convert_row(
     if row.study_key not in sources:
         raise CacheFailed("The source study's header is not in the cache.", next_step="Run the manifest again.")
     source, header = sources[row.study_key]
+    content = content_of(bench.settings, row.destination, source.study_instance_uid, submitted(row))
+    # Claimed when the files are there: a row that comes to nothing keeps no other out.
     if _is_prepared(row, header):
-        _claim(bench, run_id, row, source)
+        bench.ledger.put_prepared(row.row_key, run_id, content)
     else:
-        _prepare(bench, run_id, row, source, header)
-    # A row that may be in the PACS stays UNCERTAIN, whatever is prepared for it.
-    outcome = row.outcome if row.status == Status.UNCERTAIN else Outcome(Status.PREPARED)
-    bench.ledger.set_outcome(row.row_key, outcome, prepared_run=run_id)
+        prepared = _prepare(bench, row, source, header)
+        bench.ledger.put_prepared(row.row_key, run_id, content, prepared.instances, prepared.warnings)
 
 
 def _is_prepared(row: LedgerRow, header: Dataset) -> bool:
@@ -56,7 +55,7 @@ def _is_prepared(row: LedgerRow, header: Dataset) -> bool:
     return all(conforms(instance) for instance in left)
 
 
-def _prepare(bench: Workbench, run_id: str, row: LedgerRow, source: SourceStudy, header: Dataset) -> None:
+def _prepare(bench: Workbench, row: LedgerRow, source: SourceStudy, header: Dataset) -> Prepared:
     asked = submitted(row)
     planned = plan(asked, bench.settings)  # refuses a file over the upload limit, which is not read at all
     if asked.media_path is None or asked.media_sha256 is None:
@@ -64,7 +63,7 @@ def _prepare(bench: Workbench, run_id: str, row: LedgerRow, source: SourceStudy,
     if content_sha256(asked.media_path) != asked.media_sha256:
         raise MediaChanged(f"{row.media} was altered after the manifest was read.")
     with bench.cache.work_folder() as work_folder:
-        prepared = prepare(
+        return prepare(
             planned,
             asked,
             Source(header, source.image_modality),
@@ -73,15 +72,3 @@ def _prepare(bench: Workbench, run_id: str, row: LedgerRow, source: SourceStudy,
             instance_path=lambda part: bench.cache.instance(row.row_key, part),
             work_folder=work_folder,
         )
-    # Claimed when it is there: a row that comes to nothing keeps no other out.
-    _claim(bench, run_id, row, source)
-    bench.ledger.put_prepared(row.row_key, prepared.instances)
-    bench.ledger.add_warnings(row.row_key, prepared.warnings)
-
-
-def _claim(bench: Workbench, run_id: str, row: LedgerRow, source: SourceStudy) -> None:
-    """Raises DuplicateRow when another row files the content. Asked again for files of an earlier run: meanwhile
-    another row may have filed it."""
-    content = content_key(source.study_instance_uid, submitted(row))
-    if (other := bench.ledger.claim_content(row, run_id, content)) is not None:
-        raise duplicate_of(other)

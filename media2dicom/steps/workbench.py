@@ -12,12 +12,13 @@ from functools import cached_property
 from filelock import FileLock
 
 from media2dicom.cache import Cache, atomic_write
-from media2dicom.errors import DuplicateRow, Media2DicomError, RowRefused, UploadConflict, sealed
-from media2dicom.ledger import IN_DOUBT, Ledger, LedgerRow
+from media2dicom.dicom.uids import content_key
+from media2dicom.errors import Media2DicomError, RowRefused, UploadConflict, sealed
+from media2dicom.ledger import IN_DOUBT, Content, Ledger, LedgerRow
 from media2dicom.locks import lock_path
 from media2dicom.model import Batch, Outcome, Row, Status
 from media2dicom.settings import Settings
-from media2dicom.slots import ServerSlots, Slots
+from media2dicom.slots import ServerSlots, Slots, names_of_place
 
 LOGGER = logging.getLogger("media2dicom")
 
@@ -102,8 +103,9 @@ def status_of(error: Media2DicomError, *, in_doubt: bool, partly_stored: bool = 
     return Status.REFUSED if isinstance(error, RowRefused) and not partly_stored else Status.FAILED
 
 
-def duplicate_of(row_id: str) -> DuplicateRow:
-    return DuplicateRow(f"Row {row_id} files the same media into the same study.")
+def content_of(settings: Settings, destination: str, study_instance_uid: str, row: Row) -> Content:
+    """What the row files, as the ledger's claims know it."""
+    return Content(content_key(study_instance_uid, row), names_of_place(settings, destination))
 
 
 def open_workbench(settings: Settings, server_slots: Slots | None = None) -> Workbench:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from media2dicom.errors import LedgerFailed, NotApproved, TakenOver, UploadConflict
-from media2dicom.ledger import Entry, InstanceState, Ledger
+from media2dicom.errors import DuplicateRow, LedgerFailed, NotApproved, TakenOver, UploadConflict
+from media2dicom.ledger import Content, Entry, InstanceState, Ledger, LedgerRow
 from media2dicom.ledger.records import instance_values
 from media2dicom.ledger.tables import INSTANCES
 from media2dicom.model import Instance, Outcome, Row, SourceStudy, Status
@@ -52,10 +52,18 @@ def begin(ledger: Ledger, *entries: Entry, run_id: str = "run") -> None:
     ledger.begin_run(run_id, Path("/lab/m.csv"), "0" * 64, "pacs", entries)
 
 
+def content(key: str) -> Content:
+    return Content(key, ("pacs",))
+
+
+def prepare(ledger: Ledger, key: str, instances: list[Instance] | None, run_id: str = "run") -> None:
+    """The content of each row is another one."""
+    ledger.put_prepared(key, run_id, content(key), instances)
+
+
 def send(ledger: Ledger, key: str, *numbers: int) -> None:
-    """As the step does: SENDING first, then what each C-STORE came to. The content of each row is another one."""
-    row = next(row for run in ledger.runs() for row in ledger.rows(run.run_id, [key]))
-    assert ledger.mark_sending(row, "run", key, numbers or [0]) is None
+    """As the step does: SENDING first, then what each C-STORE came to."""
+    ledger.mark_sending(key, "run", content(key), numbers or [0])
     for number in numbers or [0]:
         ledger.record_attempt("run", key, number, None, None)
 
@@ -90,13 +98,13 @@ def test_run_begins_with_all_rows_or_none(ledger: Ledger) -> None:
 
 def test_stored_row_never_reverts(ledger: Ledger) -> None:
     begin(ledger, entry(2))
-    ledger.put_prepared("key-2", [instance(0)])
+    prepare(ledger, "key-2", [instance(0)])
     ledger.set_instances("key-2", {0: InstanceState(Status.STORED, 0, "find")})
     ledger.set_outcome("key-2", Outcome(Status.STORED), stored_run="run")
     ledger.set_outcome("key-2", Outcome(Status.FAILED, "x"))
     send(ledger, "key-2")
     ledger.set_instances("key-2", {0: InstanceState(Status.FAILED)})
-    ledger.put_prepared("key-2", [instance(0)])
+    prepare(ledger, "key-2", [instance(0)])
     begin(ledger, entry(2), run_id="again")
     begin(ledger, entry(2, Outcome(Status.REFUSED, "x")), run_id="once more")
     [row] = ledger.rows("once more")
@@ -106,12 +114,12 @@ def test_stored_row_never_reverts(ledger: Ledger) -> None:
 @pytest.mark.parametrize("state", [Status.SENDING, Status.UNCERTAIN])
 def test_row_that_may_be_in_the_pacs_begins_uncertain(ledger: Ledger, state: Status) -> None:
     begin(ledger, entry(2))
-    ledger.put_prepared("key-2", [instance(0), instance(1)])
+    prepare(ledger, "key-2", [instance(0), instance(1)])
     send(ledger, "key-2")
     ledger.set_instances("key-2", {0: InstanceState(state)})
     begin(ledger, entry(2), run_id="again")
     assert ledger.rows("again")[0].status == Status.UNCERTAIN
-    ledger.put_prepared("key-2", [instance(0), instance(1)])
+    prepare(ledger, "key-2", [instance(0), instance(1)])
     [row] = ledger.rows("again")
     assert row.status == Status.UNCERTAIN
     assert [one.status for one in row.instances] == [state, Status.PREPARED]
@@ -120,7 +128,7 @@ def test_row_that_may_be_in_the_pacs_begins_uncertain(ledger: Ledger, state: Sta
 
 def test_row_that_surely_failed_begins_anew(ledger: Ledger) -> None:
     begin(ledger, entry(2))
-    ledger.put_prepared("key-2", [instance(0)])
+    prepare(ledger, "key-2", [instance(0)])
     send(ledger, "key-2")
     ledger.set_instances("key-2", {0: InstanceState(Status.FAILED, 0xA700)})
     ledger.set_outcome(
@@ -142,10 +150,10 @@ def test_row_that_is_only_shown_is_not_open(ledger: Ledger) -> None:
 
 def test_instance_that_became_another_forgets_its_attempts(ledger: Ledger) -> None:
     begin(ledger, entry(2))
-    ledger.put_prepared("key-2", [instance(0)])
+    prepare(ledger, "key-2", [instance(0)])
     send(ledger, "key-2")
     ledger.set_instances("key-2", {0: InstanceState(Status.FAILED, 0xA700)})
-    ledger.put_prepared("key-2", [instance(0, "2.25.9")])
+    prepare(ledger, "key-2", [instance(0, "2.25.9")])
     assert [(one.status, one.attempts) for one in ledger.rows("run")[0].instances] == [(Status.PREPARED, 0)]
 
 
@@ -155,33 +163,124 @@ def test_instance_that_may_be_in_the_pacs_is_not_forgotten(
     ledger: Ledger, state: Status, today: list[Instance]
 ) -> None:
     begin(ledger, entry(2))
-    ledger.put_prepared("key-2", [instance(0), instance(1)])
+    prepare(ledger, "key-2", [instance(0), instance(1)])
     ledger.set_instances("key-2", {1: InstanceState(state)})
     with pytest.raises(UploadConflict):
-        ledger.put_prepared("key-2", today)
+        prepare(ledger, "key-2", today)
     assert [one.status for one in ledger.rows("run")[0].instances] == [Status.PREPARED, state]
 
 
 def test_marking_counts_the_row_and_an_attempt_its_instance(ledger: Ledger) -> None:
     begin(ledger, entry(2))
-    ledger.put_prepared("key-2", [instance(0), instance(1)])
-    assert ledger.mark_sending(ledger.rows("run")[0], "run", "content", [0, 1]) is None
+    prepare(ledger, "key-2", [instance(0), instance(1)])
+    ledger.mark_sending("key-2", "run", content("key-2"), [0, 1])
     ledger.record_attempt("run", "key-2", 0, 0xA700, "store-failed-transient")
     [row] = ledger.rows("run")
     assert (row.attempts, [one.attempts for one in row.instances]) == (1, [1, 0])
 
 
+CONTENT = Content("content", ("pacs",))
+
+
+def begin_prepared(
+    ledger: Ledger, number: int, run_id: str, *instances: Instance, content: Content = CONTENT
+) -> LedgerRow:
+    """A run with one row, and its files."""
+    ledger.begin_run(run_id, Path(f"/lab/{run_id}.csv"), "0" * 64, "pacs", [entry(number)])
+    ledger.put_prepared(f"key-{number}", run_id, content, instances)
+    return ledger.rows(run_id)[0]
+
+
 def test_of_two_prepared_rows_of_two_runs_only_the_first_to_send_may(ledger: Ledger) -> None:
-    found = []
-    for number, run_id in ((2, "one"), (3, "two")):
-        begin(ledger, entry(number), run_id=run_id)
-        ledger.put_prepared(f"key-{number}", [instance(0, f"2.25.{number}")])
-        found += ledger.rows(run_id)
-        assert ledger.claim_content(found[-1], run_id, "content") is None  # the second takes the first's claim
-    assert ledger.mark_sending(found[0], "one", "content", [0]) is None
-    assert ledger.mark_sending(found[1], "two", "content", [0]) == "r-2"
+    begin_prepared(ledger, 2, "one", instance(0, "2.25.2"))
+    begin_prepared(ledger, 3, "two", instance(0, "2.25.3"))  # takes the first's claim
+    ledger.mark_sending("key-2", "one", CONTENT, [0])
+    with pytest.raises(DuplicateRow, match=r"Row 2 of one\.csv .* sent in part or without an answer"):
+        ledger.mark_sending("key-3", "two", CONTENT, [0])
     [second] = ledger.rows("two")
     assert (second.status, second.instances[0].status) == (Status.PREPARED, Status.PREPARED)
+
+
+def test_stored_content_is_refused_to_another_row_and_nothing_is_left_of_the_try(ledger: Ledger) -> None:
+    begin_prepared(ledger, 2, "one", instance(0))
+    ledger.set_instances("key-2", {0: InstanceState(Status.STORED, 0, "find")})
+    ledger.set_outcome("key-2", Outcome(Status.STORED), stored_run="one")
+    with pytest.raises(DuplicateRow, match=r"Row 2 of one\.csv .* is stored") as refused:
+        begin_prepared(ledger, 3, "two", instance(0, "2.25.3"))
+    assert "r-2" not in refused.value.message + refused.value.next_step
+    [second] = ledger.rows("two")
+    assert (second.status, second.instances, second.prepared_run) == (Status.CHECKED, (), None)
+
+
+@pytest.mark.parametrize("state", [Status.SENDING, Status.UNCERTAIN, Status.STORED, Status.CONFLICT])
+def test_row_of_the_same_objects_takes_over_and_is_in_doubt(ledger: Ledger, state: Status) -> None:
+    begin_prepared(ledger, 2, "one", instance(0), instance(1))
+    ledger.set_instances("key-2", {1: InstanceState(state, 0, "find")})
+    ledger.finish_run("one", None)
+    second = begin_prepared(ledger, 3, "two", instance(0), instance(1))
+    assert (second.status, second.prepared_run) == (Status.UNCERTAIN, "two")
+    assert [one.status for one in second.instances] == [Status.PREPARED, Status.UNCERTAIN]
+    ledger.mark_sending("key-3", "two", CONTENT, [0])
+    begin(ledger, entry(2), run_id="one again")  # now it is the other way round
+    ledger.finish_run("two", None)
+    ledger.put_prepared("key-2", "one again", CONTENT)
+    with pytest.raises(DuplicateRow):
+        ledger.mark_sending("key-3", "two", CONTENT, [0])
+
+
+def test_row_of_the_same_objects_waits_while_they_are_on_their_way(ledger: Ledger) -> None:
+    begin_prepared(ledger, 2, "one", instance(0))
+    ledger.mark_sending("key-2", "one", CONTENT, [0])
+    with pytest.raises(DuplicateRow, match="another run sends it") as refused:
+        begin_prepared(ledger, 3, "two", instance(0))
+    assert "Run the manifest again" in refused.value.next_step
+    ledger.set_instances("key-2", {0: InstanceState(Status.UNCERTAIN)})
+    assert begin_prepared(ledger, 3, "two", instance(0)).status == Status.UNCERTAIN
+
+
+def test_rows_of_the_same_objects_in_one_run_are_duplicates(ledger: Ledger) -> None:
+    begin(ledger, entry(2), entry(3))
+    for state in (Status.PREPARED, Status.UNCERTAIN, Status.STORED):
+        ledger.put_prepared("key-2", "run", CONTENT, [instance(0)])
+        ledger.set_instances("key-2", {0: InstanceState(state)})
+        with pytest.raises(DuplicateRow, match=r"^Row 2 files") as refused:
+            ledger.put_prepared("key-3", "run", CONTENT, [instance(0)])
+        assert refused.value.next_step == DuplicateRow.default_next_step
+    ledger.begin_run("retry", Path("/lab/m.csv"), "0" * 64, "pacs", [entry(2, None), entry(3)])  # takes one of them
+    with pytest.raises(DuplicateRow, match=r"^Row 2 files"):
+        ledger.put_prepared("key-3", "retry", CONTENT, [instance(0)])
+
+
+def test_row_that_came_to_nothing_keeps_no_other_out(ledger: Ledger) -> None:
+    begin(ledger, entry(2), entry(3))
+    ledger.put_prepared("key-2", "run", CONTENT, [instance(0)])
+    ledger.set_outcome("key-2", Outcome(Status.REFUSED, "x"))
+    ledger.put_prepared("key-3", "run", CONTENT, [instance(0)])
+    ledger.mark_sending("key-3", "run", CONTENT, [0])
+
+
+def test_content_is_claimed_under_every_name_of_its_place(ledger: Ledger) -> None:
+    begin_prepared(ledger, 2, "one", instance(0), content=Content("content", ("pacs",)))  # of an earlier version
+    ledger.mark_sending("key-2", "one", CONTENT, [0])
+    both = Content("content", ("pacs.lab:104", "pacs", "second"))
+    with pytest.raises(DuplicateRow):
+        begin_prepared(ledger, 3, "two", instance(0, "2.25.3"), content=both)
+    ledger.put_prepared("key-2", "one", both)
+    renamed = Content("content", ("pacs.lab:104", "archive"))
+    with pytest.raises(DuplicateRow):
+        begin_prepared(ledger, 3, "two", instance(0, "2.25.3"), content=renamed)
+    begin_prepared(ledger, 3, "two", instance(0, "2.25.3"), content=Content("content", ("other.lab:104", "other")))
+
+
+def test_what_a_run_would_refuse_as_a_duplicate_is_known_before(ledger: Ledger) -> None:
+    def told(uid: str) -> bool:
+        return ledger.duplicate("key-3", CONTENT, lambda number: instance(number, uid).sop_instance_uid) is not None
+
+    begin_prepared(ledger, 2, "one", instance(0))
+    assert not told("2.25.9")
+    ledger.set_instances("key-2", {0: InstanceState(Status.STORED)})
+    assert (told("2.25.9"), told("2.25.1")) == (True, False)
+    assert ledger.duplicate("key-2", CONTENT, str) is None
 
 
 def test_sources_are_of_one_run_and_are_forgotten(ledger: Ledger, tmp_path: Path) -> None:
@@ -235,7 +334,7 @@ def test_writers_in_threads_wait_for_each_other_and_readers_do_not_wait(ledger: 
 
     def write(key: str) -> None:
         try:
-            ledger.put_prepared(key, [instance(0)])
+            prepare(ledger, key, [instance(0)])
             for _ in range(20):
                 send(ledger, key)
                 ledger.add_warnings("key-2", [key])
@@ -303,25 +402,24 @@ def test_row_that_nobody_approved_is_never_marked_as_sent(ledger: Ledger) -> Non
     begin_with_approval(ledger, "run", entry(2), entry(3))
     ledger.approve("run", ["key-3"])
     for row in ledger.rows("run"):
-        ledger.put_prepared(row.row_key, [instance(0)])
+        prepare(ledger, row.row_key, [instance(0)])
     first, second = ledger.rows("run")
     with pytest.raises(NotApproved):
-        ledger.mark_sending(first, "run", "content-2", [0])
-    assert ledger.mark_sending(second, "run", "content-3", [0]) is None
+        ledger.mark_sending(first.row_key, "run", content(first.row_key), [0])
+    ledger.mark_sending(second.row_key, "run", content(second.row_key), [0])
     assert [row.status for row in ledger.rows("run")] == [Status.PREPARED, Status.SENDING]
 
 
 def test_row_that_a_later_run_has_in_hand_is_not_sent_by_the_earlier_one(ledger: Ledger) -> None:
     begin(ledger, entry(2))
-    ledger.put_prepared("key-2", [instance(0)])
-    [row] = ledger.rows("run")
+    prepare(ledger, "key-2", [instance(0)])
     begin(ledger, entry(2), run_id="later")
     with pytest.raises(TakenOver):
-        ledger.mark_sending(row, "run", "content", [0])
+        ledger.mark_sending("key-2", "run", content("key-2"), [0])
     assert ledger.taken_over("run", ["key-2", "key-3"]) == {"key-2"}
     assert ledger.taken_over("later", ["key-2"]) == set()
     ledger.finish_run("later", None)
-    assert ledger.mark_sending(row, "run", "content", [0]) is None
+    ledger.mark_sending("key-2", "run", content("key-2"), [0])
 
 
 def test_runs_follow_a_manifest_that_was_moved(ledger: Ledger) -> None:
@@ -355,7 +453,7 @@ def test_rows_that_are_begun_again_stand_as_at_the_beginning(ledger: Ledger) -> 
     ledger.set_outcome("key-3", Outcome(Status.STORED), stored_run="again")
     ledger.set_outcome("key-4", Outcome(Status.SKIPPED))
     ledger.set_outcome("key-5", Outcome(Status.REFUSED, "study-not-found"))
-    ledger.put_prepared("key-6", [instance(0), instance(1)])
+    prepare(ledger, "key-6", [instance(0), instance(1)])
     ledger.set_instances("key-6", {1: InstanceState(Status.UNCERTAIN)})
     ledger.set_outcome("key-6", failed)
     ledger.add_warnings("key-2", ["of the sheet"])

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydicom.dataset import Dataset
 
+from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench
 from tests import real_media
 from tests.steps import walking
-from tests.steps.walking import outcomes, png, walk
+from tests.steps.walking import cells_of, outcomes, png, stl, walk
 
 STORED = ("STORED", None)
 
@@ -67,3 +69,119 @@ def test_row_in_doubt_is_a_conflict_when_its_accession_number_names_another_stud
     move_accession(observed, study)
     assert outcomes(walk(bench, sheet)) == [("CONFLICT", "conflict")]
     assert observed.held() == []
+
+
+def test_row_of_which_something_was_sent_is_filed_when_its_study_is_named_by_uid(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
+) -> None:
+    """The way out of the conflict: into the study of today, or the rest into the former one."""
+    cells = {"accession_number": study.AccessionNumber, "patient_id": study.PatientID}
+    for media in (png(lab / "a.png"), stl(lab / "b.stl")):
+        sheet = walking.manifest(lab, [cells | {"media": media.name}], f"{media.stem}.csv")
+        observed.mood = lie
+        walk(bench, sheet)
+        observed.mood = lambda _event: None
+    other = move_accession(observed, study)
+    for name, wanted in (("a", other), ("b", study)):
+        assert outcomes(walk(bench, lab / f"{name}.csv")) == [("CONFLICT", "conflict")]
+        media = next(path.name for path in lab.glob(f"{name}.*") if path.suffix in {".png", ".stl"})
+        [row] = walk(bench, walking.manifest(lab, [cells_of(wanted, media=media)], f"{name} by uid.csv"))
+        assert outcomes([row]) == [STORED]
+        assert row.instances[0].instance.study_instance_uid == wanted.StudyInstanceUID
+    assert len(observed.held()) == 2
+
+
+# --- a row that was edited, and files what it filed before ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cells", [{"patient_birth_date": "19610203"}, {"row_id": "mine"}], ids=["confirm", "name"])
+def test_row_in_doubt_that_is_confirmed_better_or_named_is_asked_for_and_sent_again(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path, cells: dict[str, str]
+) -> None:
+    row = cells_of(study, media=png(lab / "a.png").name)
+    observed.mood = lie
+    [before] = walk(bench, walking.manifest(lab, [row]))
+    observed.mood = lambda _event: None
+    [after] = walk(bench, walking.manifest(lab, [row | cells]))
+    assert outcomes([after]) == [STORED]
+    assert after.row_key != before.row_key
+    assert observed.held() == [before.instances[0].instance.sop_instance_uid]
+
+
+def test_stored_row_that_is_named_stays_stored_and_nothing_is_sent(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
+) -> None:
+    real_media.make_video(lab / "clip.mp4", seconds=2)
+    row = cells_of(study, media="clip.mp4", frame_interval_s="1")
+    walk(bench, walking.manifest(lab, [row]))
+    sent = list(observed.received)
+    [named] = walk(bench, walking.manifest(lab, [row | {"row_id": "mine"}]))
+    assert outcomes([named]) == [STORED]
+    assert named.outcome.message == "An earlier send arrived; nothing was sent again."
+    assert observed.received == sent
+    # Both in one sheet are one row too many.
+    confirmed = row | {"patient_birth_date": "19610203"}
+    found = walk(bench, walking.manifest(lab, [row | {"row_id": "mine"}, confirmed]))
+    assert outcomes(found) == [STORED, ("REFUSED", "duplicate")]
+    assert found[1].outcome.message.startswith("Row 2 files")
+
+
+def test_parts_that_arrived_before_the_edit_are_not_sent_again(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
+) -> None:
+    real_media.make_video(lab / "clip.mp4", seconds=3)
+    row = cells_of(study, media="clip.mp4", frame_interval_s="1")
+    answers = iter([0xA900, None])  # the first part is refused, the others arrive
+    observed.mood = lambda _event: next(answers, None)
+    assert outcomes(walk(bench, walking.manifest(lab, [row]))) == [("FAILED", "store-failed")]
+    assert len(observed.held()) == 2
+    assert outcomes(walk(bench, walking.manifest(lab, [row | {"patient_birth_date": "19610203"}]))) == [STORED]
+    assert len(observed.received) == 4
+    assert len(observed.held()) == 3
+
+
+def test_other_description_of_a_row_in_doubt_is_refused_until_it_is_as_it_was(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
+) -> None:
+    row = cells_of(study, media=png(lab / "a.png").name)
+    observed.mood = lie
+    walk(bench, walking.manifest(lab, [row], "monday.csv"))
+    observed.mood = lambda _event: None
+    [other] = walk(bench, walking.manifest(lab, [row | {"series_description": "x"}], "tuesday.csv"))
+    assert outcomes([other]) == [("REFUSED", "duplicate")]
+    assert other.outcome.message.startswith(
+        "Row 2 of monday.csv files the same media into the same study, and was sent"
+    )
+    assert "the PACS is asked first" in other.outcome.next_step
+    assert outcomes(walk(bench, walking.manifest(lab, [row], "tuesday.csv"))) == [STORED]
+
+
+def test_duplicate_of_another_manifest_is_told_without_what_its_row_is_called(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
+) -> None:
+    row = cells_of(study, media=png(lab / "a.png").name)
+    walk(bench, walking.manifest(lab, [row | {"row_id": "Kowalski Anna left"}], "a.csv"))
+    [other] = walk(bench, walking.manifest(lab, [row | {"series_description": "x"}], "b.csv"))
+    assert outcomes([other]) == [("REFUSED", "duplicate")]
+    assert other.outcome.message == "Row 2 of a.csv files the same media into the same study, and is stored."
+    assert other.outcome.next_step.startswith("Remove this row")
+
+
+# --- two names of one PACS --------------------------------------------------------------------------------------------
+
+
+def test_picture_is_filed_once_whatever_name_its_pacs_has(
+    settings: Settings, observed: walking.ObservedPacs, study: Dataset, lab: Path
+) -> None:
+    row = cells_of(study, media=png(lab / "a.png").name)
+    server = settings.servers["pacs"]
+    second = settings.model_copy(update={"servers": {"pacs": server, "second": server}})
+    renamed = settings.model_copy(update={"servers": {"archive": server}})
+    with walking.workbench(second) as bench:
+        assert outcomes(walk(bench, walking.manifest(lab, [row]), server="pacs")) == [STORED]
+        described = walking.manifest(lab, [row | {"series_description": "x"}])
+        assert outcomes(walk(bench, described, server="second")) == [("REFUSED", "duplicate")]
+    with walking.workbench(renamed) as bench:
+        assert outcomes(walk(bench, described)) == [("REFUSED", "duplicate")]
+        assert outcomes(walk(bench, walking.manifest(lab, [row]))) == [STORED]
+    assert len(observed.received) == len(observed.held()) == 1
