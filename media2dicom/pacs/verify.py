@@ -69,14 +69,18 @@ def _ask(association: Association, instance: Instance, patient_id: str) -> Verdi
         matches, relational_failed = [], True
     except CellRefused:  # no UID at all: cannot be stored anywhere
         return Verdict.UNKNOWN
-    if not matches:
-        # Some PACS refuse, or answer with nothing, a query without its study and series (PS3.4 C.4.1.2.2.1).
+    if not matches or (len(matches) == 1 and not _says_where(matches[0])):
+        # Some PACS refuse a query without its study and series (PS3.4 C.4.1.2.2.1), or answer it with nothing, or
+        # without saying where it is.
+        is_somewhere = bool(matches)
         try:
             matches = find_images(association, study, series, instance.sop_instance_uid)
         except QueryFailed:
             if not association.is_established:
                 raise
             return Verdict.UNKNOWN
+        if not matches and is_somewhere:
+            return Verdict.ELSEWHERE
     if not matches:
         return Verdict.UNKNOWN if relational_failed else Verdict.ABSENT
     if len(matches) > 1:
@@ -98,6 +102,10 @@ def _ask_study(association: Association, patient_id: str, study_instance_uid: st
             raise
         return Verdict.UNKNOWN
     return Verdict.FOUND if study.patient_id == patient_id.strip(" ") else Verdict.ELSEWHERE
+
+
+def _says_where(match: InstanceMatch) -> bool:
+    return bool(match.study_instance_uid and match.series_instance_uid)
 
 
 def _agrees(match: InstanceMatch, instance: Instance) -> bool:

@@ -301,6 +301,46 @@ def test_uid_that_is_there_under_another_patient_is_a_conflict_and_not_sent(
         assert len(observed.received) == 1
 
 
+def without_place(keys: Dataset, answer: Dataset) -> None:
+    """A PACS that answers a relational query (PS3.4 C.4.1.2.2.1) without the keys of the levels above."""
+    if keys.QueryRetrieveLevel == "IMAGE" and not keys.get("StudyInstanceUID"):
+        for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID"):
+            if keyword in answer:
+                del answer[keyword]
+
+
+def without_series(keys: Dataset, answer: Dataset) -> None:
+    if keys.QueryRetrieveLevel == "IMAGE" and not keys.get("StudyInstanceUID"):
+        answer.SeriesInstanceUID = ""
+
+
+@pytest.mark.parametrize("tell", [without_place, without_series])
+def test_pacs_that_does_not_say_where_an_instance_is_is_asked_at_its_place(
+    bench: Workbench,
+    observed: walking.ObservedPacs,
+    study: Dataset,
+    lab: Path,
+    tell: Callable[[Dataset, Dataset], None],
+) -> None:
+    observed.tell = tell
+    assert outcomes(walk(bench, walking.pictures(lab, study, 1))) == [STORED]
+
+
+def test_instance_that_is_somewhere_but_not_at_its_place_is_a_conflict(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
+) -> None:
+    def misfile(_event: Any) -> int:
+        path = bench.ledger.rows(bench.ledger.runs()[0].run_id)[0].instances[0].instance.path
+        misfiled = dcmread(path)
+        misfiled.SeriesInstanceUID = generate_uid()
+        observed.mood = answers()
+        observed.peer.load([misfiled])
+        return 0x0000
+
+    observed.tell, observed.mood = without_place, misfile
+    assert outcomes(walk(bench, walking.pictures(lab, study, 1))) == [("CONFLICT", "conflict")]
+
+
 # --- what the PACS takes ----------------------------------------------------------------------------------------------
 
 
