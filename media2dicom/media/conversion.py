@@ -20,7 +20,7 @@ import threading
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 from xml.etree.ElementTree import ParseError
 
 import numpy as np
@@ -35,7 +35,7 @@ from media2dicom.errors import (
     Unforeseen,
 )
 from media2dicom.limits import refuse_over_limit
-from media2dicom.media import media_type_of, threemf
+from media2dicom.media import media_type_of, opc, threemf
 from media2dicom.media.extent import Extent
 from media2dicom.media.payload import DATASET_BYTES, MediaPlan, Model, Payload
 from media2dicom.model import Options, Units
@@ -50,9 +50,6 @@ _SECONDS: Final = 600
 _ONE_AT_A_TIME: Final = threading.Semaphore()  # however many batches are under way: it may take much memory
 _METRES: Final = {Units.MM: 1e-3, Units.CM: 1e-2, Units.M: 1.0, Units.UM: 1e-6}
 _MODEL_PART: Final = re.compile(r".*\.model", re.IGNORECASE)
-_NOT_UTF_8: Final = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE)
-_CHUNK_BYTES: Final = 1 << 20
-_LEFT_OUT: Final = "The model holds points or lines besides its faces; these are not stored."
 
 
 def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
@@ -93,8 +90,7 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
     size_bytes = target.stat().st_size
     refuse_over_limit(size_bytes, "The model")
     extent = Extent(np.array(said["lowest"]), np.array(said["highest"]))
-    warnings = (*extent.warnings(options.units), *([_LEFT_OUT] if said["left_out"] else []))
-    return Model(target, size_bytes, warnings=warnings)
+    return Model(target, size_bytes, warnings=(*extent.warnings(options.units), *said["warnings"]))
 
 
 def _too_large(name: str) -> MediaTooLarge:
@@ -149,32 +145,18 @@ def _converted(path: Path, name: str, target: Path, scale: float) -> dict[str, A
 
 def _check_archive(path: Path) -> None:
     """Refuse what is no sound archive, unfolds to very much, or declares entities. Raises RowRefused errors."""
-    if threemf.directory_bytes(path) > _LARGEST_DIRECTORY_BYTES:
+    if opc.directory_bytes(path) > _LARGEST_DIRECTORY_BYTES:
         raise _too_large("3MF")
     try:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
             if sum(part.file_size for part in parts) > _LARGEST_BYTES:
                 raise _too_large("3MF")
-            models = [part for part in parts if _MODEL_PART.fullmatch(part.filename)]
-            threemf.main_part(archive)
-            for part in models:
-                with archive.open(part) as file:
-                    _check_xml(file)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError):
+            models = [part.filename for part in parts if _MODEL_PART.fullmatch(part.filename)]
+            for part in {opc.main_part(archive), *models}:
+                opc.check_xml(archive, part)
+    except (ParseError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError):
         raise MediaDamaged("The 3MF file holds no model, is damaged, or is protected by a password.") from None
-
-
-def _check_xml(file: IO[bytes]) -> None:
-    """XML of 3MF is UTF-8 without document type (3MF Core 2.3); read to its end, so that its checksum is checked."""
-    head = file.read(_CHUNK_BYTES)
-    rest = b""
-    if b"\0" in head or _NOT_UTF_8.search(head[:200]):
-        raise MediaUnsupported("The XML of the 3MF file is not in UTF-8.")
-    while head:
-        if b"<!DOCTYPE" in rest + head or b"<!ENTITY" in rest + head:
-            raise MediaUnsupported("The XML of the 3MF file declares a document type or entities.")
-        rest, head = head[-16:], file.read(_CHUNK_BYTES)
 
 
 def _scale(path: Path, name: str, units: Units) -> float:

@@ -21,12 +21,11 @@ _LINE_STRIP, _TRIANGLES, _TRIANGLE_STRIP = 3, 4, 5  # points and lines come befo
 _PLACING: Final = ("mesh", "children", "matrix", "translation", "rotation", "scale")
 _INSTANCES: Final = "EXT_mesh_gpu_instancing"
 _PLAIN: Final = "Export it with plain meshes: no compression, no skeleton, no instances; or save it as STL."
+_LEFT_OUT: Final = "The model holds points or lines besides its faces; these are not stored."
 
 
-def check(path: Path) -> bool:
-    """Whether it holds points or lines besides triangles. Raises MediaUnsupported; LookupError, TypeError or
-    ValueError for what is no glTF.
-    """
+def check(path: Path) -> tuple[str, ...]:
+    """Warnings of what is left out. Raises MediaUnsupported; LookupError, TypeError, ValueError for what is no glTF."""
     with path.open("rb") as file:
         header = _header(file)
     if header.get("extensionsRequired"):
@@ -38,7 +37,7 @@ def check(path: Path) -> bool:
     left_out = False
     for primitive in _primitives(header):
         left_out |= _is_of_points_or_lines(primitive, header)
-    return left_out
+    return (_LEFT_OUT,) if left_out else ()
 
 
 def with_bare_nodes(path: Path) -> BinaryIO:

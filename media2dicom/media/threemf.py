@@ -1,13 +1,11 @@
 """3MF to triangles: objects, the parts that they are made of, and where the build places them (3MF Core 3, 4).
 
-Read here and not by trimesh, which leaves parts out where one object holds another several times. The archive was
-looked at before (conversion.py): sizes, and no entities.
+Read here and not by trimesh, which leaves parts out where one object holds another several times. The archive's sizes
+were looked at before (conversion.py).
 """
 
 from __future__ import annotations
 
-import os
-import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media2dicom.errors import MediaUnsupported
+from media2dicom.media import opc
 
 METRES: Final = {  # ST_Unit
     **{"micron": 1e-6, "millimeter": 1e-3, "centimeter": 1e-2, "meter": 1.0},
@@ -26,12 +25,11 @@ METRES: Final = {  # ST_Unit
 }
 _MOST_TRIANGLES: Final = 80_000_000  # what fits the upload limit as STL
 _DEEPEST: Final = 64
-_LARGEST_END_BYTES: Final = 56 + 20 + 22 + 65_535  # of an archive: what stands behind its directory
-_SEE_ZIP64: Final = 0xFFFF_FFFF
 _EXTENSIONS: Final = "http://schemas.microsoft.com/3dmanufacturing"
 _KNOWN_EXTENSIONS: Final = {f"{_EXTENSIONS}/production/2015/06", f"{_EXTENSIONS}/material/2015/02"}
 _OTHER_SHAPES: Final = {"beamlattice", "booleanshape", "displacementmesh", "volumetricstack"}
-_MODEL_PART: Final = re.compile(r"/?3d/3dmodel\.model", re.IGNORECASE)
+_NOT_BUILT, _SUPPORTS = "other", ("support", "solidsupport")  # ST_ObjectType
+_SUPPORTED: Final = "The 3MF file builds support structures besides the model; they are stored as a part of it."
 
 _Key = tuple[str, str]  # (part of the archive, object's id in it)
 _Placed = tuple[_Key, NDArray[np.float64]]  # an object and its transform (4, 3): v' = (v, 1) @ transform
@@ -39,20 +37,21 @@ _Placed = tuple[_Key, NDArray[np.float64]]  # an object and its transform (4, 3)
 
 @dataclass
 class _Object:
+    type: str = "model"
     vertices: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
     faces: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 3), np.int64))
     components: list[_Placed] = field(default_factory=list)
     triangles: int | None = None  # with all its parts
 
 
-def corners_of(path: Path) -> Any:
-    """The triangles (n, 3, 3) of all that the build places, in the file's own unit.
+def corners_of(path: Path) -> tuple[Any, tuple[str, ...]]:
+    """The triangles (n, 3, 3) of all that the build places, in the file's own unit, and warnings of what they are.
 
     Raises ValueError, KeyError for a broken file, MemoryError for one that unfolds to more than can be sent,
-    MediaUnsupported for one that asks for an extension that is not known here.
+    MediaUnsupported for one that asks for an extension that is not known here, or builds what is not to be built.
     """
     with zipfile.ZipFile(path) as archive:
-        name = main_part(archive)
+        name = opc.main_part(archive)
         objects: dict[_Key, _Object] = {}
         build = _read(archive, name, objects)
         left = {part for one in objects.values() for (part, _), _ in one.components}
@@ -61,39 +60,20 @@ def corners_of(path: Path) -> Any:
             _read(archive, part, objects)
     if sum(_count(key, objects, 0) for key, _ in build) > _MOST_TRIANGLES:
         raise MemoryError
+    types = {one.type for one in objects.values() if one.triangles is not None}  # of those that the build leads to
+    if _NOT_BUILT in types:
+        raise MediaUnsupported(
+            "The 3MF file builds an object that it says is neither model nor support (type other).",
+            next_step="Export the model alone, or save it as STL.",
+        )
     parts = [part for key, transform in build for part in _placed(key, transform, objects)]
-    return np.concatenate(parts) if parts else np.empty((0, 3, 3))
-
-
-def directory_bytes(path: Path) -> int:
-    """How long the archive's directory of its parts says that it is (APPNOTE.TXT 4.3.14, 4.3.16); 0 if it is not found.
-
-    Where it says it twice, in the record of ZIP64 too, the larger.
-    """
-    with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _LARGEST_END_BYTES))
-        tail = file.read()
-    found = [int.from_bytes(tail[at + 12 : at + 16], "little") for at in _places(tail, b"PK\5\6")]
-    found = [size for size in found if size != _SEE_ZIP64]
-    found += [int.from_bytes(tail[at + 40 : at + 48], "little") for at in _places(tail, b"PK\6\6")]
-    return max(found, default=0)
-
-
-def _places(text: bytes, mark: bytes) -> Iterator[int]:
-    return (found.start() for found in re.finditer(re.escape(mark), text))
-
-
-def main_part(archive: zipfile.ZipFile) -> str:
-    """The name of the part with the build. Raises ValueError."""
-    for name in archive.namelist():
-        if _MODEL_PART.fullmatch(name):
-            return name
-    raise ValueError("no model")
+    corners = np.concatenate(parts) if parts else np.empty((0, 3, 3))
+    return corners, (_SUPPORTED,) if types & set(_SUPPORTS) else ()
 
 
 def unit_in_metres(path: Path) -> float:
     """Of the coordinates; the millimetre where the file does not say. Raises KeyError for an unknown one."""
-    with zipfile.ZipFile(path) as archive, archive.open(main_part(archive)) as file:
+    with zipfile.ZipFile(path) as archive, archive.open(opc.main_part(archive)) as file:
         for _, element in iterparse(file, events=("start",)):  # noqa: S314 - looked at before: no entities
             return METRES[element.get("unit", "millimeter")]
     raise KeyError
@@ -106,6 +86,7 @@ def _read(archive: zipfile.ZipFile, part: str, objects: dict[_Key, _Object]) -> 
     faces: list[tuple[int, ...]] = []
     components: list[_Placed] = []
     prefixes: dict[str, str] = {}
+    opc.check_xml(archive, part)
     with archive.open(part) as file:
         for event, found in iterparse(file, events=("start-ns", "start", "end")):  # noqa: S314 - looked at before
             if event == "start-ns":
@@ -127,7 +108,7 @@ def _read(archive: zipfile.ZipFile, part: str, objects: dict[_Key, _Object]) -> 
                 case "item":
                     build.append(_placing(element, part))
                 case "object":
-                    objects[part, element.attrib["id"]] = _object(vertices, faces, components)
+                    objects[part, element.attrib["id"]] = _object(element, vertices, faces, components)
                     vertices, faces, components = [], [], []
                 case "vertices" | "triangles" | "resources":
                     pass
@@ -146,8 +127,9 @@ def _refuse_unknown(name: str, required: str, prefixes: dict[str, str]) -> None:
         )
 
 
-def _object(vertices: list[Any], faces: list[Any], components: list[_Placed]) -> _Object:
-    found = _Object(np.array(vertices).reshape(-1, 3), np.array(faces, np.int64).reshape(-1, 3), components)
+def _object(element: Element, vertices: list[Any], faces: list[Any], components: list[_Placed]) -> _Object:
+    places, triangles = np.array(vertices).reshape(-1, 3), np.array(faces, np.int64).reshape(-1, 3)
+    found = _Object(element.get("type", "model"), places, triangles, components)
     if len(faces) and not 0 <= found.faces.min() <= found.faces.max() < len(vertices):
         raise ValueError("a triangle refers to no vertex")
     return found

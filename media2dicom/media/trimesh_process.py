@@ -25,15 +25,17 @@ _HEADER: Final = b"Binary STL, converted from another format"  # no name from th
 
 
 def main(kind: str, path: str, target: str, scale: str, memory_bytes: str, seconds: str) -> dict[str, Any]:
-    """What becomes of the file: {"lowest": [x, y, z], "highest": ..., "left_out": bool}, or why nothing: {"refused":
-    why}, {"damaged": message}, {"unsupported": message, "next_step": text}, {"disk": what is wrong} or {"memory": n}.
+    """What becomes of the file: {"lowest": [x, y, z], "highest": ..., "warnings": [text]}, or why nothing:
+    {"refused": why}, {"damaged": message}, {"unsupported": message, "next_step": text}, {"disk": what is wrong} or
+    {"memory": n}.
     """
     logging.disable()  # trimesh tells of the file's names
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
     try:
-        left_out = kind == "glb" and glb.check(Path(path))
-        corners = _corners(kind, Path(path), float(scale))
+        corners, warnings = _corners(kind, Path(path))
+        with np.errstate(over="ignore"):
+            corners = (corners * float(scale)).astype(np.float32)
     except MemoryError:
         return {"memory": 0}
     except MediaDamaged as error:  # our own words
@@ -55,24 +57,23 @@ def main(kind: str, path: str, target: str, scale: str, memory_bytes: str, secon
     except MemoryError:
         return {"memory": len(corners)}
     lowest, highest = corners.min(axis=(0, 1)).tolist(), corners.max(axis=(0, 1)).tolist()
-    return {"lowest": lowest, "highest": highest, "left_out": left_out}
+    return {"lowest": lowest, "highest": highest, "warnings": warnings}
 
 
-def _corners(kind: str, path: Path, scale: float) -> Any:
-    """Vertices (n, 3, 3) of all faces where the file's scene places them, as float32."""
+def _corners(kind: str, path: Path) -> tuple[Any, tuple[str, ...]]:
+    """Vertices (n, 3, 3) of all faces where the file's scene places them; warnings of what they are."""
     match kind:
         case "3mf":
-            corners = threemf.corners_of(path)
+            return threemf.corners_of(path)
         case "obj":
-            corners = np.concatenate(list(obj.checked_triangles(path)))
+            return np.concatenate(list(obj.checked_triangles(path))), ()
         case "ply":
-            corners = ply.read(path).cut()
+            return ply.read(path).cut(), ()
         case "off":
-            corners = off.read(path).cut()
+            return off.read(path).cut(), ()
         case _:
-            corners = _corners_of_glb(path)
-    with np.errstate(over="ignore"):
-        return (corners * scale).astype(np.float32)
+            warnings = glb.check(path)
+            return _corners_of_glb(path), warnings
 
 
 def _corners_of_glb(path: Path) -> Any:

@@ -106,6 +106,37 @@ def test_3mf_that_needs_materials_or_production_is_taken(tmp_path: Path) -> None
     assert len(converted(path)) == 10
 
 
+def test_first_part_of_a_3mf_is_the_one_that_its_relationships_name(tmp_path: Path) -> None:
+    named = {"_rels/.rels": RELATIONSHIPS, "3D/My part.model": nested(1)}
+    assert len(converted(of_parts(tmp_path / "a.3mf", model=nested(2), **named))) == 10
+    with pytest.raises(MediaDamaged, match="no model"):
+        converted(of_parts(tmp_path / "b.3mf", model=nested(2), **{"_rels/.rels": RELATIONSHIPS}))
+    with pytest.raises(MediaDamaged, match="damaged"):
+        converted(of_parts(tmp_path / "c.3mf", model=nested(2), **{"_rels/.rels": RELATIONSHIPS[:-30]}))
+
+
+def test_part_of_a_3mf_is_looked_at_whatever_its_name(tmp_path: Path) -> None:
+    elsewhere = f'<item p:path="/3D/x.xml" xmlns:p="{EXTENSIONS}/production/2015/06"'
+    first = nested(1).replace("<item", elsewhere)
+    assert len(converted(of_parts(tmp_path / "a.3mf", model=first, **{"3D/x.xml": nested(1)}))) == 10
+    with pytest.raises(MediaUnsupported, match="entities"):
+        converted(of_parts(tmp_path / "b.3mf", model=first, **{"3D/x.xml": f"<!DOCTYPE a>{nested(1)}"}))
+
+
+def test_object_of_a_3mf_that_is_no_model_is_refused_or_warned_of(tmp_path: Path) -> None:
+    def typed(kind: str) -> Path:
+        text = nested(1).replace('id="1" type="model"', f'id="1" type="{kind}"')
+        return of_parts(tmp_path / f"{kind}.3mf", model=text)
+
+    with pytest.raises(MediaUnsupported, match="type other"):
+        converted(typed("other"))
+    model = open_media(typed("support"), AS_STL, Settings(), tmp_path)
+    assert isinstance(model, Model)
+    assert ["support structures" in warning for warning in model.warnings] == [True]
+    unused = nested(1).replace("</resources>", '<object id="9" type="other"/></resources>')
+    assert len(converted(of_parts(tmp_path / "unused.3mf", model=unused))) == 10
+
+
 def test_mirrored_part_of_a_3mf_is_not_turned_inside_out(tmp_path: Path) -> None:
     path = tmp_path / "mirrored.3mf"
     mirror = '<item objectid="2" transform="-1 0 0 0 1 0 0 0 1 0 0 0"/>'
@@ -299,6 +330,20 @@ def archive(folder: Path, model: str, name: str = "3D/3dmodel.model") -> bytes:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr(name, model)
     return path.read_bytes()
+
+
+RELATIONSHIPS = """<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">
+<Relationship Id="a" Target="/Thumb.png" Type="http://schemas.openxmlformats.org/package/2006/relationships/thumbnail"/>
+<Relationship Id="b" Target="/3d/My%20part.model" Type="http://schemas.microsoft.com/3dmanufacturing/2013/01/3dmodel"/>
+</Relationships>"""
+
+
+def of_parts(path: Path, **parts: str) -> Path:
+    """A 3MF whose usual first part, and parts of these names, are like this."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in parts.items():
+            file.writestr({"model": "3D/3dmodel.model"}.get(name, name), content)
+    return path
 
 
 def nested(levels: int) -> str:
