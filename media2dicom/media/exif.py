@@ -1,4 +1,4 @@
-"""EXIF orientation (CIPA DC-008, tag 0112H) of JPEG and PNG, and how pixels are turned upright by it.
+"""EXIF orientation (CIPA DC-008, tag 0112H) of JPEG, PNG and WebP, and how pixels are turned upright by it.
 
 Nothing else of EXIF is read: it may hold the patient's or the photographer's data. What cannot be read is no
 orientation; a picture is not refused for its metadata.
@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 UPRIGHT: Final = 1
-_XMP_ORIENTATION: Final = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
+EXIF_MARK: Final = b"Exif\0\0"
+_XMP_ORIENTATION: Final = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>\s*)([1-8])")
+_KINDS: Final = {1: "B", 3: "H", 4: "I"}  # SHORT by the standard; some programs write BYTE or LONG
 
 
-def exif_orientation(tiff: bytes) -> int | None:
-    """Orientation 1 to 8 of the first directory of an EXIF block (TIFF header first); None without one."""
+def exif_orientation(block: bytes) -> int | None:
+    """Orientation 1 to 8 of the first directory of an EXIF block, with its mark or without; None without one."""
+    tiff = block.removeprefix(EXIF_MARK)
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None:
         return None
@@ -26,9 +29,12 @@ def exif_orientation(tiff: bytes) -> int | None:
         (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
         (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
         for index in range(entries):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, directory + 2 + 12 * index)
-            if tag == 0x0112 and kind == 3 and 1 <= value <= 8:
-                return int(value)
+            entry = directory + 2 + 12 * index
+            tag, kind = struct.unpack_from(f"{order}HH", tiff, entry)
+            if tag == 0x0112 and kind in _KINDS:
+                (value,) = struct.unpack_from(order + _KINDS[kind], tiff, entry + 8)
+                if 1 <= value <= 8:
+                    return int(value)
     except struct.error:
         return None
     return None

@@ -12,14 +12,14 @@ from enum import IntEnum
 from typing import Final
 
 from media2dicom.errors import MediaDamaged, MediaUnsupported
-from media2dicom.media.exif import UPRIGHT, exif_orientation, xmp_orientation
+from media2dicom.media.exif import EXIF_MARK, UPRIGHT, exif_orientation, xmp_orientation
 
 DHT, SOS, DQT, DRI = 0xC4, 0xDA, 0xDB, 0xDD
 _DAC, _SOI, _EOI, _DNL = 0xCC, 0xD8, 0xD9, 0xDC
 _APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, _DAC}  # SOF0 to SOF15; C8 is JPG
 _DECODING: Final = _FRAMES | {DHT, _DAC, SOS, DQT, DRI}  # all that a decoder needs but the colours' meaning
-_EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
+_XMP, _ICC = b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _MULTI_PICTURE: Final = b"MPF\0"  # CIPA DC-007
 _JFIF: Final = b"JFIF\0\1\1\0\0\1\0\1\0\0"  # version 1.1, square pixels, no thumbnail
 _ADOBE: Final = b"Adobe\0\x64\0\0\0\0"  # version 100, no flags; the transform follows
@@ -138,8 +138,8 @@ class _HeaderCollector:
             self.jfif = True
         elif marker == _APP14 and payload.startswith(b"Adobe") and len(payload) >= 12:
             self.adobe_transform = payload[11]
-        elif marker == _APP1 and payload.startswith(_EXIF) and self.exif is None:
-            self.exif = exif_orientation(payload[len(_EXIF) :])
+        elif marker == _APP1 and payload.startswith(EXIF_MARK) and self.exif is None:
+            self.exif = exif_orientation(payload)
         elif marker == _APP1 and payload.startswith(_XMP) and self.xmp is None:
             self.xmp = xmp_orientation(payload)
         elif marker == SOS and self.spectral_start is None and payload and len(payload) > 1 + 2 * payload[0]:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import PngImagePlugin
 
 from media2dicom.errors import MediaDamaged
-from media2dicom.media.exif import UPRIGHT, exif_orientation, upright
+from media2dicom.media.exif import UPRIGHT, exif_orientation, upright, xmp_orientation
 from media2dicom.media.image import MAX_METADATA_BYTES, ImageFormat, Look
 from media2dicom.media.payload import Picture
 from media2dicom.media.pillow import loaded, opened
@@ -23,6 +23,7 @@ from media2dicom.model import Options
 _SIGNATURE_LENGTH: Final = 8
 _OF_PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
 _END: Final = b"\0\0\0\0IEND\xaeB`\x82"
+_EXIF_TEXTS: Final = (b"Raw profile type exif", b"Raw profile type APP1")
 _INDEXED: Final = b"\x03"  # the colour type of palettes
 _SAMPLES: Final = {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}  # by colour type, alpha taken away, palette looked up
 
@@ -41,7 +42,8 @@ class PngHeader:
 
 def read_png_header(path: Path) -> PngHeader:
     """What the chunks of a PNG file say, IHDR to IEND. Raises MediaDamaged when the file is cut off."""
-    ihdr, animated, orientation, icc_profile, palette_colors = b"", False, UPRIGHT, None, None
+    ihdr, animated, icc_profile, palette_colors = b"", False, None, None
+    exif, text, xmp = None, None, None  # orientations, in the order in which they count
     with path.open("rb") as file:
         for name, length in _chunks(file):
             if name == b"IHDR":
@@ -55,12 +57,17 @@ def read_png_header(path: Path) -> PngHeader:
             elif length > MAX_METADATA_BYTES:
                 continue
             elif name == b"eXIf":
-                orientation = exif_orientation(file.read(length)) or UPRIGHT
+                exif = exif_orientation(file.read(length))
+            elif name in (b"tEXt", b"zTXt"):
+                text = _orientation_in_text(name, file.read(length)) or text
+            elif name == b"iTXt":
+                xmp = _orientation_in_xmp(file.read(length)) or xmp
             elif name == b"iCCP":
-                icc_profile = _unpacked_profile(file.read(length))
+                icc_profile = _unpacked(file.read(length).partition(b"\0")[2])
     rows, columns = int.from_bytes(ihdr[4:8], "big"), int.from_bytes(ihdr[:4], "big")
     if len(ihdr) < 13 or not rows or not columns or ihdr[9] not in _SAMPLES:
         raise MediaDamaged("The PNG file's header is wrong.")
+    orientation = exif or text or xmp or UPRIGHT
     return PngHeader(rows, columns, ihdr[8], _SAMPLES[ihdr[9]], palette_colors, animated, orientation, icc_profile)
 
 
@@ -92,10 +99,31 @@ def _pixel_chunks(path: Path) -> bytearray:
     return data + _END
 
 
-def _unpacked_profile(data: bytes) -> bytes | None:
-    _, _, packed = data.partition(b"\0")
+def _orientation_in_text(name: bytes, data: bytes) -> int | None:
+    """Of EXIF in a text chunk, as ImageMagick writes it: the profile's name, its length, its bytes in hexadecimal."""
+    keyword, _, text = data.partition(b"\0")
+    if keyword not in _EXIF_TEXTS:
+        return None
+    lines = (text if name == b"tEXt" else _unpacked(text) or b"").split(b"\n")
     try:
-        return zlib.decompressobj().decompress(packed[1:], MAX_METADATA_BYTES)  # after the method byte
+        return exif_orientation(bytes.fromhex(b"".join(lines[3:]).decode("ascii")))
+    except ValueError:
+        return None
+
+
+def _orientation_in_xmp(data: bytes) -> int | None:
+    """Of an iTXt chunk: keyword, whether and how it is packed, two names of the language, text."""
+    keyword, _, rest = data.partition(b"\0")
+    if keyword != b"XML:com.adobe.xmp":
+        return None
+    text = rest[2:].split(b"\0", 2)[-1]
+    return xmp_orientation(text if rest[:1] == b"\0" else _unpacked(b"\0" + text) or b"")
+
+
+def _unpacked(data: bytes) -> bytes | None:
+    """What is packed behind the byte that names the method, to a limit; None when it is broken."""
+    try:
+        return zlib.decompressobj().decompress(data[1:], MAX_METADATA_BYTES)
     except zlib.error:
         return None  # a broken profile is no reason to refuse the pixels
 

@@ -99,7 +99,7 @@ def _take(header: WebpHeader, file: BinaryIO, name: bytes, at: int, length: int)
     elif name == b"ICCP":
         header.icc_profile = file.read(length)
     elif name == b"EXIF" and header.exif is None:
-        header.exif = exif_orientation(file.read(length).removeprefix(b"Exif\0\0"))
+        header.exif = exif_orientation(file.read(length))
     elif name == b"XMP " and header.xmp is None:
         header.xmp = xmp_orientation(file.read(length))
 

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from media2dicom.errors import Media2DicomError, MediaDamaged, MediaMissing, MediaTooLarge, MediaUnsupported
-from media2dicom.media import media_type_of, open_media, plan_media
+from media2dicom.media import media_type_of, plan_media
 from media2dicom.media.bmp import look as bmp_look
 from media2dicom.media.jpeg import read_jpeg
-from media2dicom.media.payload import Picture, Pictures
+from media2dicom.media.payload import Picture
 from media2dicom.model import Options
 from media2dicom.settings import Settings
+from tests.media.image_cases.taking import taken
 from tests.media.making_images import png_of as png
 from tests.media.making_images import with_segment
 from tests.real_media import real_image, real_images
@@ -26,17 +27,6 @@ from tests.real_media import real_image, real_images
 BASELINE = "1.2.840.10008.1.2.4.50"
 LOSSLESS = "1.2.840.10008.1.2.4.70"
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-def taken(path: Path, options: Options | None = None, settings: Settings | None = None) -> Picture:
-    payload = open_media(path, options or Options(), settings or Settings(), path.parent)
-    assert isinstance(payload, Pictures)
-    with payload.open() as pictures:
-        (picture,) = pictures
-    plan = plan_media(path, options or Options(), settings or Settings())
-    assert (plan.rows, plan.columns) == (picture.rows, picture.columns)
-    assert (picture.pixels is None) != (picture.kept_jpeg is None)
-    return picture
 
 
 def pixels_of(picture: Picture) -> NDArray[np.uint8] | NDArray[np.uint16]:

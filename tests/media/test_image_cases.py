@@ -8,20 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from media2dicom.media import open_media, plan_media
-from media2dicom.media.payload import Picture, Pictures
+from media2dicom.media import plan_media
 from media2dicom.model import Options
 from media2dicom.settings import Settings
 from tests.media.image_cases import CASES, Case
 from tests.media.image_cases.page import page
-
-
-def taken(path: Path) -> Picture:
-    payload = open_media(path, Options(), Settings(), path.parent)
-    assert isinstance(payload, Pictures)
-    with payload.open() as pictures:
-        (picture,) = pictures
-    return picture
+from tests.media.image_cases.taking import taken
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.format}-{case.what}".replace(" ", "_"))

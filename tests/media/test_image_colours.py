@@ -16,12 +16,11 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import JPEGBaseline8Bit
 
 from media2dicom import validation
-from media2dicom.media import open_media
 from media2dicom.media.payload import MAX_SIDE
 from media2dicom.model import Options
-from media2dicom.settings import Settings
 from tests.dicom import making
 from tests.media.image_cases.table import PHOTO, by_pillow
+from tests.media.image_cases.taking import opened, taken
 from tests.media.making_images import with_segment
 from tests.peers import binary
 
@@ -87,7 +86,7 @@ def test_every_decoder_sees_the_colours_of_the_file(markers: str, tmp_path: Path
     path = tmp_path / "a.jpg"
     path.write_bytes(FILES[markers])
     source = making.made_source("1.2.840.10008.5.1.4.1.1.2", "CT")
-    (instance,) = making.build(open_media(path, Options(), Settings(), tmp_path), source, tmp_path / "out", Options())
+    (instance,) = making.build(opened(path), source, tmp_path / "out", Options())
     expected = np.asarray(Image.open(io.BytesIO(FILES[markers]))).astype(int)
     for name, decode in DECODERS.items():
         assert np.abs(decode(instance.path) - expected).mean() < 1, name
@@ -109,7 +108,6 @@ def test_every_decoder_opens_the_longest_side(tmp_path: Path) -> None:
 def test_no_segment_that_decoding_does_not_need_is_kept(marker: int, beginning: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(with_segment(YCBCR, marker, beginning + CANARY))
-    with open_media(path, Options(), Settings(), tmp_path).open() as pictures:  # type: ignore[union-attr]
-        (picture,) = pictures
+    picture = taken(path)
     assert picture.kept_jpeg is not None
     assert CANARY not in picture.kept_jpeg.bitstream

@@ -1,4 +1,4 @@
-"""What image files say beside their pixels: orientation is obeyed once, everything else stays out of the object."""
+"""What image files say beside their pixels: their text stays out of the object and of logs."""
 
 from __future__ import annotations
 
@@ -17,30 +17,18 @@ from PIL import Image, PngImagePlugin
 from pydicom import dcmread
 
 from media2dicom.errors import MediaTooLarge, RowRefused
-from media2dicom.media import open_media, plan_media
-from media2dicom.media.payload import Picture, Pictures
+from media2dicom.media import plan_media
 from media2dicom.model import Options
 from media2dicom.settings import Settings
 from tests.dicom import making
 from tests.media.image_cases import CASES, PHOTO, RGB
 from tests.media.image_cases.table import SRGB
+from tests.media.image_cases.taking import opened, taken
 from tests.media.making_images import png_chunk, with_segment
 
 CANARY = b"Canary^Clara"
 TEXT = CANARY.decode()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d>' + CANARY + b"</d></x:xmpmeta>"
-
-
-def opened(path: Path, settings: Settings | None = None) -> Pictures:
-    payload = open_media(path, Options(), settings or Settings(), path.parent)
-    assert isinstance(payload, Pictures)
-    return payload
-
-
-def taken(path: Path) -> Picture:
-    with opened(path).open() as pictures:
-        (picture,) = pictures
-    return picture
 
 
 def exif(orientation: int) -> Image.Exif:
@@ -51,73 +39,6 @@ def exif(orientation: int) -> Image.Exif:
     block.get_ifd(0x8769)[0x927C] = CANARY  # MakerNote
     block.get_ifd(0x8825).update({1: "N", 2: (47.0, 3.0, 1.0), 29: TEXT})  # GPS
     return block
-
-
-# --- orientation --------------------------------------------------------------------------------------------------
-
-
-def turned(pixels: Any, orientation: int) -> Any:
-    """Pixel by pixel as TIFF 6.0 says: which side of the scene row 0 and column 0 are."""
-    rows, columns = pixels.shape[:2]
-    r, c = np.mgrid[0:rows, 0:columns]
-    top, left = {
-        1: (r, c),
-        2: (r, columns - 1 - c),
-        3: (rows - 1 - r, columns - 1 - c),
-        4: (rows - 1 - r, c),
-        5: (c, r),
-        6: (c, rows - 1 - r),
-        7: (columns - 1 - c, rows - 1 - r),
-        8: (columns - 1 - c, r),
-    }[orientation]
-    upright = np.empty((int(top.max()) + 1, int(left.max()) + 1, *pixels.shape[2:]), pixels.dtype)
-    upright[top, left] = pixels
-    return upright
-
-
-def oriented(kind: str, orientation: int) -> bytes:
-    buffer = io.BytesIO()
-    match kind:
-        case "tif" | "CMYK tif":
-            image = PHOTO.convert("CMYK") if kind == "CMYK tif" else PHOTO
-            image.save(buffer, "TIFF", tiffinfo={274: orientation}, compression="tiff_lzw")
-        case "JPEG tif" | "grey JPEG tif":
-            image = PHOTO.convert("L") if kind == "grey JPEG tif" else PHOTO
-            image.save(buffer, "TIFF", tiffinfo={274: orientation}, compression="jpeg")
-        case "heic":
-            image = pillow_heif.from_pillow(PHOTO)
-            how = {"quality": -1, "chroma": 444, "matrix_coefficients": 0}  # without loss
-            image.save(buffer, exif=exif(orientation).tobytes(), **how)  # irot, imir, and EXIF says the same
-        case _:
-            options = {"jpg": {}, "png": {}, "webp": {"lossless": True}}[kind]
-            PHOTO.save(buffer, "JPEG" if kind == "jpg" else kind, exif=exif(orientation), **options)
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["jpg", "png", "tif", "CMYK tif", "JPEG tif", "grey JPEG tif", "webp", "heic"])
-def test_picture_is_turned_upright_once(kind: str, orientation: int, tmp_path: Path) -> None:
-    path = tmp_path / f"a.{kind.split()[-1]}"
-    path.write_bytes(oriented(kind, orientation))
-    lossy = kind == "jpg" or "JPEG" in kind
-    stored = np.asarray(Image.open(io.BytesIO(oriented(kind, 1)))) if lossy else RGB
-    picture, plan = taken(path), plan_media(path, Options(), Settings())
-    if picture.kept_jpeg is not None:
-        assert orientation == 1
-        return
-    np.testing.assert_array_equal(picture.pixels, turned(stored, orientation))
-    assert (plan.rows, plan.columns) == (picture.rows, picture.columns)
-
-
-def test_orientation_in_exif_of_heic_counts_for_nothing(tmp_path: Path) -> None:
-    upright, turned_by_8 = (b"\x01\x12\x00\x03\x00\x00\x00\x01\x00" + bytes([value]) for value in (1, 8))
-    content = oriented("heic", 1)
-    if upright not in content:  # the other byte order
-        upright, turned_by_8 = (b"\x12\x01\x03\x00\x01\x00\x00\x00" + bytes([value, 0]) for value in (1, 8))
-    assert upright in content
-    path = tmp_path / "a.heic"
-    path.write_bytes(content.replace(upright, turned_by_8))
-    np.testing.assert_array_equal(taken(path).pixels, RGB)
 
 
 # --- canaries -----------------------------------------------------------------------------------------------------
@@ -233,9 +154,9 @@ def test_picture_over_the_cap_is_refused_before_it_is_decoded(kind: str, tmp_pat
     rows, columns = case.pixels.shape[:2]
     path = tmp_path / f"a{case.suffix}"
     path.write_bytes(case.make())
-    opened(path, Settings(max_pixels=rows * columns))
+    opened(path, settings=Settings(max_pixels=rows * columns))
     with pytest.raises(MediaTooLarge, match="the limit is"):
-        opened(path, Settings(max_pixels=rows * columns - 1))
+        opened(path, settings=Settings(max_pixels=rows * columns - 1))
 
 
 @pytest.mark.parametrize(

@@ -15,25 +15,17 @@ from pydicom import dcmread
 
 from media2dicom.errors import MediaDamaged, MediaTooLarge
 from media2dicom.media import open_media, plan_media
-from media2dicom.media.payload import Picture, Pictures
 from media2dicom.model import Options, SopClassPolicy
 from media2dicom.settings import Settings
 from tests.checkers import check
 from tests.dicom import making as dicom_making
 from tests.media import making_images as making
 from tests.media.image_cases import PHOTO, RGB
+from tests.media.image_cases.taking import taken
 
 CMYK = np.asarray(PHOTO.convert("CMYK"))
 GREY = np.asarray(PHOTO.convert("L"))
 REDUCED, MASK = {"subfiletype": 1}, {"subfiletype": 4}
-
-
-def taken(path: Path) -> Picture:
-    payload = open_media(path, Options(), Settings(), path.parent)
-    assert isinstance(payload, Pictures)
-    with payload.open() as pictures:
-        (picture,) = pictures
-    return picture
 
 
 def chain(*pages: tuple[NDArray[Any], dict[str, Any]], byteorder: Literal["<", ">"] = "<", big: bool = False) -> bytes:

@@ -14,8 +14,9 @@ looks at what comes out (`python -m tests.media.image_cases > docs/images.md`).
 - **Size** is read from the header and refused before anything is decoded: over `max_pixels`, or 65,500 a side, where
   the decoders of viewers end. A file far larger than its picture (over four times the bytes of its pixels and 64 MB;
   GIF and HEIC: any over 256 MB) is refused unread.
-- **Orientation** of EXIF (JPEG, PNG, WebP), TIFF and HEIC (its own turns and mirrors, not its EXIF) is applied once;
-  the picture is stored upright. A JPEG file that must be turned is decoded and stored without further loss.
+- **Orientation** of EXIF, else XMP (JPEG, PNG, WebP), of TIFF and of HEIC (its own turns and mirrors, not its EXIF) is
+  applied once; the picture is stored upright. A JPEG file that must be turned is decoded and stored without further
+  loss.
 - **Transparency** is laid over white. **Grey** of more than 8 bits keeps them; **colour** of more is rounded to 8.
 - **CMYK** becomes sRGB, by the file's own profile where that works.
 - **ICC profiles** of RGB are carried on when they are whole, as input profiles; others are dropped. Gamma and
