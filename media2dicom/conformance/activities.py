@@ -13,7 +13,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 
 from media2dicom.conformance.markdown import Section, bullets, table, text
 from media2dicom.conformance.names import attribute, attributes, status, tag_of, uid_name, uid_rows
-from media2dicom.conformance.written import FALLBACK, WRITTEN, syntaxes_of
+from media2dicom.conformance.written import WRITTEN, syntaxes_of
+from media2dicom.dicom.transfer_syntaxes import NATIVE_SYNTAXES
 from media2dicom.errors import (
     Media2DicomError,
     NotVerified,
@@ -30,7 +31,7 @@ from media2dicom.pacs.syntaxes import RECEIVABLE, SOURCE_CLASSES
 from media2dicom.settings import Retrieve, Verify
 
 _OWN: Final = dict.fromkeys(uid for iod in WRITTEN for uid in syntaxes_of(iod.sop_class_uid))
-STORED_SYNTAXES: Final = (*(uid for uid in _OWN if uid not in FALLBACK), *FALLBACK)
+STORED_SYNTAXES: Final = (*(uid for uid in _OWN if uid not in NATIVE_SYNTAXES), *NATIVE_SYNTAXES)
 _CONTEXT = ("Abstract syntax", "UID", "Transfer syntaxes", "UIDs", "Role", "Extended negotiation")
 _STATUS = ("Status", "Meaning", "What is made of it")
 
@@ -169,7 +170,7 @@ _JUDGED = {
 def _store() -> Section:
     statuses = [(status(rule.status, rule.mask), rule.words, _JUDGED[rule.judgement]) for rule in STATUSES]
     statuses.append(("none", "no answer", f"{error_code(StoreUncertain)}: the PACS is asked for it first"))
-    instead = " and ".join(map(uid_name, FALLBACK))
+    instead = " and ".join(map(uid_name, NATIVE_SYNTAXES))
     return Section(
         "Activity: store instances",
         text(
@@ -195,7 +196,7 @@ def _stored() -> Iterator[tuple[str, ...]]:
     """A line for each class, a mark for each transfer syntax."""
     for iod in WRITTEN:
         own = syntaxes_of(iod.sop_class_uid)
-        instead = [uid for uid in FALLBACK if uid not in own]
+        instead = [uid for uid in NATIVE_SYNTAXES if uid not in own]
         marks = ("yes" if uid in own else "instead" if uid in instead else "" for uid in STORED_SYNTAXES)
         yield f"{uid_name(iod.sop_class_uid)} `{iod.sop_class_uid}`", *marks
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from media2dicom.dicom.encapsulated import SOP_CLASS
-from media2dicom.dicom.encoding import NATIVE_SYNTAXES
 from media2dicom.dicom.picture_classes import PICTURE_KINDS, VIDEO_CLASSES
-from media2dicom.dicom.transfer_syntaxes import TRANSFER_SYNTAXES, VIDEO_SYNTAXES
-from media2dicom.pacs.syntaxes import UNCOMPRESSED
+from media2dicom.dicom.transfer_syntaxes import NATIVE_SYNTAXES, TRANSFER_SYNTAXES, VIDEO_SYNTAXES
 from media2dicom.validation.iods import IOD, IODS
 
 _PICTURES: Final = dict.fromkeys(
     uid for kind in PICTURE_KINDS for uid in (kind.single, kind.grey_cine, kind.color_cine) if uid is not None
 )
 DOCUMENT_CLASSES: Final = tuple(sorted(SOP_CLASS.values()))
-FALLBACK: Final = tuple(str(uid) for uid in UNCOMPRESSED if uid in NATIVE_SYNTAXES)  # the better one first
 
 WRITTEN: Final[tuple[IOD, ...]] = tuple(IODS[uid] for uid in (*_PICTURES, *DOCUMENT_CLASSES))
 
@@ -27,7 +24,7 @@ def is_document(sop_class_uid: str) -> bool:
 def syntaxes_of(sop_class_uid: str) -> tuple[str, ...]:
     """What an instance of the class may be written in; without what a PACS that refuses it is sent instead."""
     if is_document(sop_class_uid):
-        return FALLBACK[:1]
+        return NATIVE_SYNTAXES[:1]
     pictures = tuple(syntax.uid for syntax in TRANSFER_SYNTAXES)
     videos = tuple(syntax.uid for syntax in VIDEO_SYNTAXES)
     return (*pictures, *videos) if sop_class_uid in VIDEO_CLASSES else pictures

@@ -11,18 +11,16 @@ from typing import Any, Final
 import imagecodecs
 import numpy as np
 from pydicom.uid import (
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
 )
 
+from media2dicom.dicom.transfer_syntaxes import NATIVE_SYNTAXES
 from media2dicom.errors import OptionRefused
 from media2dicom.media.payload import MAX_SIDE, LossyHistory, Picture, Pixels
 
-NATIVE_SYNTAXES: Final = frozenset({str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian)})
 # 2 to 7, as 1 belongs to .70 (PS3.5 A.4.1). Of these 4 and 6 make pictures smallest, 6 most photographs (measured).
 PREDICTOR_OF_57: Final = 6
 

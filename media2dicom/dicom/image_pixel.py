@@ -8,8 +8,9 @@ from typing import BinaryIO, Final
 from pydicom.dataset import Dataset
 
 from media2dicom.dicom.derivation import compressed_before
-from media2dicom.dicom.encoding import NATIVE_SYNTAXES, EncodedFrame
+from media2dicom.dicom.encoding import EncodedFrame
 from media2dicom.dicom.part10 import Bulk, encapsulated_bulk, native_bulk, spooled_frames
+from media2dicom.dicom.transfer_syntaxes import NATIVE_SYNTAXES
 from media2dicom.dicom.values import decimal_string
 from media2dicom.media.payload import LossyHistory, Picture
 

@@ -16,9 +16,9 @@ from pydicom.encaps import generate_frames
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from media2dicom.dicom.encoding import NATIVE_SYNTAXES, decode
+from media2dicom.dicom.encoding import decode
 from media2dicom.dicom.part10 import PIXEL_DATA, document_bulk, native_bulk, write_part10
-from media2dicom.dicom.transfer_syntaxes import VIDEO_SYNTAX_UIDS
+from media2dicom.dicom.transfer_syntaxes import NATIVE_SYNTAXES, VIDEO_SYNTAX_UIDS
 from media2dicom.errors import NoPresentationContext
 from media2dicom.limits import refuse_over_limit
 from media2dicom.model import Instance

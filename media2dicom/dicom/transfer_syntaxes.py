@@ -1,4 +1,4 @@
-"""The transfer syntaxes that a row may ask for, five for pictures and those of kept videos: UID, name, aliases.
+"""The transfer syntaxes that are written; those a row may ask for, five for pictures, the others for kept videos.
 
 Which of them can hold a given picture is `encoding.py`'s knowledge; what a PACS accepts is `pacs/`'s.
 """
@@ -17,11 +17,15 @@ from pydicom.uid import (
     MPEG4HP41BD,
     MPEG4HP422D,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
 )
+
+# Without compression, the better one first: for documents, and for a PACS that refuses what is compressed.
+NATIVE_SYNTAXES: Final = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ TRANSFER_SYNTAXES: Final = (
         (".70", "0.70", "0.7", "jpeg lossless sv1", "jpeg lossless", "lossless", "sv1"),
     ),
     TransferSyntax(
-        str(ExplicitVRLittleEndian),
+        NATIVE_SYNTAXES[0],
         "Explicit VR Little Endian",
         ("explicit", "explicit vr", "explicit little endian", "explicit vr le", "native", "uncompressed"),
     ),

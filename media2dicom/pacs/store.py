@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
+from media2dicom.dicom.transfer_syntaxes import NATIVE_SYNTAXES
 from media2dicom.errors import (
     NoPresentationContext,
     PacsError,
@@ -213,7 +213,7 @@ def store_contexts(instances: Iterable[Instance]) -> list[PresentationContext]:
     contexts = []
     for sop_class_uid, syntaxes in own.items():
         contexts += [build_context(sop_class_uid, syntax) for syntax in syntaxes]
-        native = [uid for uid in (ExplicitVRLittleEndian, ImplicitVRLittleEndian) if uid not in syntaxes]
+        native = [uid for uid in NATIVE_SYNTAXES if uid not in syntaxes]
         if native:
-            contexts.append(build_context(sop_class_uid, list(native)))
+            contexts.append(build_context(sop_class_uid, native))
     return contexts[:MAX_CONTEXTS]

@@ -9,7 +9,9 @@ from pydicom.uid import UID
 from pynetdicom import AllStoragePresentationContexts, register_uid
 from pynetdicom.service_class import StorageServiceClass
 
-UNCOMPRESSED: Final = (uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian)
+from media2dicom.dicom.transfer_syntaxes import NATIVE_SYNTAXES
+
+UNCOMPRESSED: Final = tuple(map(UID, NATIVE_SYNTAXES))
 
 # All that a PACS may hold, so that it need not transcode for us: only the header is read.
 COMPRESSED: Final = (

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-
 from media2dicom.dicom.transcoding import transcode
+from media2dicom.dicom.transfer_syntaxes import NATIVE_SYNTAXES
 from media2dicom.errors import Media2DicomError, NoPresentationContext, ObjectNotConformant
 from media2dicom.model import Instance
 from media2dicom.pacs.store import StoreSession
 from media2dicom.steps.prepared import refuse_incomplete, unreadable
 from media2dicom.steps.workbench import Workbench
 from media2dicom.validation import refuse_findings
-
-_NATIVE: Final = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))  # the better one first
 
 
 def acceptable(bench: Workbench, session: StoreSession, row_key: str, instance: Instance) -> Instance:
@@ -26,7 +21,7 @@ def acceptable(bench: Workbench, session: StoreSession, row_key: str, instance: 
     accepted = session.accepted_syntaxes(instance.sop_class_uid)
     if instance.transfer_syntax_uid in accepted:
         return instance
-    native = next((syntax for syntax in _NATIVE if syntax in accepted), None)
+    native = next((syntax for syntax in NATIVE_SYNTAXES if syntax in accepted), None)
     if native is None:
         raise NoPresentationContext("The PACS accepts this storage class in no transfer syntax that we can write.")
     path = instance.path.with_name(f"{instance.path.stem}.native{instance.path.suffix}")

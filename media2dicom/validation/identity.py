@@ -10,14 +10,12 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from media2dicom.dicom.picture_classes import VIDEO_CLASSES
-from media2dicom.dicom.transfer_syntaxes import TRANSFER_SYNTAXES, VIDEO_SYNTAX_UIDS
+from media2dicom.dicom.transfer_syntaxes import NATIVE_SYNTAXES, TRANSFER_SYNTAXES, VIDEO_SYNTAX_UIDS
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.iods import IOD
 from media2dicom.validation.written import Written, all_items
 
-_IMPLICIT: Final = "1.2.840.10008.1.2"
-_EXPLICIT: Final = "1.2.840.10008.1.2.1"
-_PICTURE_SYNTAXES: Final = frozenset({_IMPLICIT, *(syntax.uid for syntax in TRANSFER_SYNTAXES)})
+_PICTURE_SYNTAXES: Final = frozenset({*NATIVE_SYNTAXES, *(syntax.uid for syntax in TRANSFER_SYNTAXES)})
 _FIRST_GROUP: Final = b"\x08\x00"  # every object begins with group 0008
 # Frame of Reference UID is the source's; some machines give it the study's.
 _UIDS: Final = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "ModelGroupUID")
@@ -52,7 +50,7 @@ def _check_file_meta(written: Written) -> Iterator[Finding]:
 def _check_transfer_syntax(written: Written, iod: IOD) -> Iterator[Finding]:
     keywords = {attribute.keyword for use in iod.uses for attribute in use.module.attributes}
     if "PixelData" not in keywords:
-        allowed = frozenset({_IMPLICIT, _EXPLICIT})
+        allowed = frozenset(NATIVE_SYNTAXES)
     else:
         allowed = _PICTURE_SYNTAXES | (VIDEO_SYNTAX_UIDS if iod.sop_class_uid in VIDEO_CLASSES else frozenset())
     if written.transfer_syntax_uid not in allowed:
