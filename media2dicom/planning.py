@@ -1,13 +1,15 @@
 """The dry run: all problems of a manifest, and what a run would do. The same code as the run, nothing sent.
 
 Offline it reads the sheet and looks into the media; else it also asks the PACS: is it there, is the study there,
-is the patient the same, would it take the objects.
+is the patient the same, would it take the objects; and the ledger what earlier runs filed.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -16,21 +18,24 @@ from pydicom.uid import UID, JPEGBaseline8Bit, SecondaryCaptureImageStorage
 from media2dicom.cache import Cache
 from media2dicom.dicom.building import Build
 from media2dicom.dicom.images import picture_class
+from media2dicom.dicom.references import Source
 from media2dicom.dicom.transfer_syntaxes import VIDEO_SYNTAX_UIDS
-from media2dicom.dicom.uids import content_key
-from media2dicom.errors import DuplicateRow, Media2DicomError, NoPresentationContext, sealed
+from media2dicom.dicom.uids import content_key, sop_instance_uid
+from media2dicom.errors import DuplicateRow, LedgerFailed, Media2DicomError, NoPresentationContext, sealed
 from media2dicom.identity import confirm_identity
 from media2dicom.inbox import read_here
+from media2dicom.ledger import Content, Ledger
 from media2dicom.limits import size_warning
-from media2dicom.manifest.keys import study_reference
+from media2dicom.manifest.keys import row_key, study_reference
 from media2dicom.manifest.report import Manifest, Note, Problem, Severity
 from media2dicom.media.payload import MediaPlan
 from media2dicom.model import Instance, Row, VideoMode
 from media2dicom.pacs.associations import echo
 from media2dicom.pacs.store import StoreSession
-from media2dicom.preparing import Source, plan, prepare
+from media2dicom.preparing import plan, prepare
 from media2dicom.settings import Server, Settings
 from media2dicom.steps.retrieve import fetch_source
+from media2dicom.steps.workbench import content_of
 
 
 @dataclass(frozen=True)
@@ -63,31 +68,63 @@ def plan_manifest(manifest: Path, settings: Settings, server_name: str | None, *
     found = read_here(settings, manifest)
     if not offline and (server_name is not None or any(row.destination is None for row in found.rows)):
         server_name, _ = settings.server(server_name)
-    problems, plans = list(found.problems), []
+    problems, plans, notes = list(found.problems), [], list(found.notes)
     sources = _Sources(settings)
     asked = [] if offline else sorted({row.destination or server_name or "" for row in found.rows})
-    filed: dict[str, int] = {}
-    for row in found.rows:
-        destination = row.destination or server_name
-        try:
-            source = _STAND_IN if offline or destination is None else sources.of(destination, row)
-            media, objects = _try_out(row, source, settings)
-            study = study_reference(row)[1] if source is _STAND_IN else str(source.header.StudyInstanceUID)
-            earlier = filed.setdefault(content_key(f"{destination}/{study}", row), row.row_number)
-            if earlier != row.row_number:
-                raise DuplicateRow(f"Row {earlier} files the same media into the same study in the same way.")
-        except Media2DicomError as error:
-            problems.append(_problem(row, error))
-            continue
-        problems += [_warning(row, text) for text in media.warnings]
-        plans.append(RowPlan(row, destination, media, objects))
-    notes = list(found.notes)
+    filed: dict[Content, int] = {}
+    with ExitStack() as stack:
+        ledger = None if offline else _open_ledger(settings, stack, notes)
+        for row in found.rows:
+            destination = row.destination or server_name
+            try:
+                source = _STAND_IN if offline or destination is None else sources.of(destination, row)
+                media, objects = _try_out(row, source, settings)
+                content = _content(row, destination or "", source, settings)
+                earlier = filed.setdefault(content, row.row_number)
+                if earlier != row.row_number:
+                    raise DuplicateRow(f"Row {earlier} {DuplicateRow.files}.")
+                if ledger is not None:
+                    _refuse_duplicate(ledger, row, destination or "", content, source)
+            except Media2DicomError as error:
+                problems.append(_problem(row, error))
+                continue
+            problems += [_warning(row, text) for text in media.warnings]
+            plans.append(RowPlan(row, destination, media, objects))
+        if ledger is not None and (stored := ledger.stored(row_key(one.row, one.destination or "") for one in plans)):
+            told = "1 row is" if stored == 1 else f"{stored} rows are"
+            notes.append(Note("stored-before", f"{told} stored by an earlier run: nothing is sent again."))
     for name in asked:
         notes += _context_notes(
             name, settings.servers[name], settings, [one for one in plans if one.destination == name]
         )
     problems.sort(key=lambda problem: problem.row_number)
     return Plan(found, tuple(plans), tuple(problems), tuple(notes), tuple(asked))
+
+
+def _open_ledger(settings: Settings, stack: ExitStack, notes: list[Note]) -> Ledger | None:
+    """None when there is none, as a check is no reason to make one, or when it cannot be asked: then it is noted."""
+    try:
+        if settings.ledger_url is None and not (settings.data_dir / "ledger.sqlite").exists():
+            return None
+        return stack.enter_context(closing(Ledger(settings.ledger_location)))
+    except (LedgerFailed, OSError):
+        text = "The ledger could not be asked: what earlier runs filed is not known, and its duplicates are not told."
+        notes.append(Note(LedgerFailed.code, text))
+        return None
+
+
+def _content(row: Row, destination: str, source: Source, settings: Settings) -> Content:
+    study = study_reference(row)[1] if source is _STAND_IN else str(source.header.StudyInstanceUID)
+    if destination not in settings.servers:  # offline, nobody has to name one
+        return Content(content_key(study, row), (destination,))
+    return content_of(settings, destination, study, row)
+
+
+def _refuse_duplicate(ledger: Ledger, row: Row, destination: str, content: Content, source: Source) -> None:
+    """Raise DuplicateRow when the content is another row's of an earlier run."""
+    uid_of = partial(sop_instance_uid, str(source.header.StudyInstanceUID), row)
+    if (error := ledger.duplicate(row_key(row, destination), content, uid_of)) is not None:
+        raise error
 
 
 class _Sources:
@@ -115,7 +152,7 @@ class _Sources:
             try:
                 server = self._settings.servers[destination]
                 with sealed("Fetching the study"):
-                    self._found[key] = Source(*fetch_source(server, self._settings, row))
+                    self._found[key] = fetch_source(server, self._settings, row)
             except Media2DicomError as error:
                 self._found[key] = error
         source = self._found[key]

@@ -17,6 +17,7 @@ from tests import peers, real_media
 from tests.dicom.making import BASELINE, SV1
 from tests.dicom.test_sources import stored
 from tests.manifest import sheets
+from tests.steps import walking
 
 SC, SC_COLOR, US, US_CINE, PHOTO, VIDEO = (
     f"1.2.840.10008.5.1.4.1.1.{suffix}" for suffix in ("7", "7.4", "6.1", "3.1", "77.1.4", "77.1.4.1")
@@ -76,3 +77,49 @@ def test_offline_nothing_is_refused_that_the_source_could_answer(tmp_path: Path)
     plan = plan_manifest(manifest(tmp_path, lines), settings, None, offline=True)
     assert plan.errors == ()
     assert [set(one.objects) for one in plan.rows] == [{(PHOTO, SV1)}, {(VIDEO, BASELINE)}, {(SC, SV1)}]
+
+
+def store(archive: peers.Peer, folder: Path, sheet: Path) -> None:
+    with walking.workbench(archive.settings(folder)) as bench:
+        assert {status for status, _ in walking.outcomes(walking.walk(bench, sheet))} == {"STORED"}
+
+
+def test_what_an_earlier_run_filed_is_told_before_the_run(archive: peers.Peer, tmp_path: Path) -> None:
+    line: dict[str, Any] = {"study_instance_uid": derived_uid("study", "CT"), "patient_id": "P-1", "media": "a.png"}
+    walking.png(tmp_path / "a.png")
+    walking.png(tmp_path / "b.png", 2)
+    first = sheets.text(tmp_path / "first.csv", [line | {"row_id": "Kowalski Anna left"}])
+    assert plan_manifest(first, archive.settings(tmp_path), "pacs", offline=False).errors == ()
+    assert not (tmp_path / "data" / "ledger.sqlite").exists()
+    store(archive, tmp_path, first)
+    again = plan_manifest(first, archive.settings(tmp_path), "pacs", offline=False)
+    assert again.errors == ()
+    assert [note.message for note in again.notes] == ["1 row is stored by an earlier run: nothing is sent again."]
+    rows = [line | {"series_description": "x"}, line | {"media": "b.png"}]
+    second = sheets.text(tmp_path / "second.csv", rows)
+    plan = plan_manifest(second, archive.settings(tmp_path), "pacs", offline=False)
+    [problem] = plan.errors
+    assert (problem.row_number, problem.code) == (2, "duplicate")
+    assert str(problem).startswith("Row 2: Row 2 of first.csv files the same media into the same study, and is stored.")
+    # Named otherwise only: the same object, which the run asks for.
+    named = sheets.text(tmp_path / "second.csv", [line | {"row_id": "17"}])
+    assert plan_manifest(named, archive.settings(tmp_path), "pacs", offline=False).errors == ()
+
+
+def test_two_rows_that_name_one_pacs_and_one_study_differently_are_duplicates(
+    archive: peers.Peer, tmp_path: Path
+) -> None:
+    line = {"study_instance_uid": derived_uid("study", "CT"), "patient_id": "P-1"}
+    walking.png(tmp_path / "a.png")
+    rows = [line | {"media": "a.png", "destination": name} for name in ("pacs", "second")]
+    settings = archive.settings(tmp_path, servers=dict.fromkeys(("pacs", "second"), archive.server()))
+    plan = plan_manifest(sheets.text(tmp_path / "m.csv", rows), settings, None, offline=False)
+    assert [(one.row_number, one.code) for one in plan.errors] == [(3, "duplicate")]
+
+
+def test_ledger_that_cannot_be_asked_is_noted(archive: peers.Peer, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ledger.sqlite").write_text("no database, and long enough to be told so by SQLite " * 20)
+    plan = plan_manifest(manifest(tmp_path, ROWS[:1]), archive.settings(tmp_path), "pacs", offline=False)
+    assert plan.errors == ()
+    assert [note.code for note in plan.notes] == ["ledger-failed"]

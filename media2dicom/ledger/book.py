@@ -115,6 +115,13 @@ class Ledger(RunBook):
         with self._read() as connection:
             return set(connection.execute(sa.select(ROWS.c.row_key).where(ROWS.c.status.not_in(done))).scalars())
 
+    def stored(self, row_keys: Iterable[str]) -> int:
+        """How many of the rows are STORED."""
+        count = sa.select(sa.func.count()).where(ROWS.c.status == Status.STORED)
+        with self._read() as connection:
+            parts = chunks(list(row_keys))
+            return sum(connection.execute(count.where(ROWS.c.row_key.in_(part))).scalar_one() for part in parts)
+
     def duplicate(self, row_key: str, content: Content, uid_of: UidOf) -> DuplicateRow | None:
         """Why a run that begins now would refuse a row as a duplicate of an earlier run's; None when it would not."""
         with self._read() as connection:

@@ -150,3 +150,22 @@ def test_nothing_that_is_planted_in_cells_file_names_and_sources_reaches_prefect
     assert any("planted.csv" in text for text in seen)
     for canary in (*_CANARIES, str(study.StudyInstanceUID)):
         assert not [text for text in seen if canary.casefold() in text.casefold()], canary
+
+
+def test_a_duplicate_is_told_by_row_and_manifest_and_not_by_what_the_other_row_is_called(
+    configured: Callable[..., Path], archive: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    called = "Lost^Canary left"  # who is in no other cell of the row, and in none of the duplicate
+    sheets.make_media(tmp_path)
+    with peers.demo_pacs(tmp_path / "pacs") as pacs:
+        study = patient()
+        pacs.load([study])
+        configured(pacs=pacs.server())
+        row = {"media": "photo.jpg", **sheets.Patient(study).cells}
+        archive(sheets.write_sheet(tmp_path / "first.csv", [row | {"row_id": called}]))
+        _, outcomes = archive(sheets.write_sheet(tmp_path / "second.csv", [row | {"series_description": "x"}]))
+    assert outcomes[0].outcome.code == "duplicate"
+    assert "Row 2 of first.csv files" in artifacts("second")["rows-second"]["data"]
+    seen = everything() + [record.getMessage() for record in caplog.records]
+    assert not [text for text in seen if called in text]
