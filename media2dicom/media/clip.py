@@ -19,18 +19,19 @@ from media2dicom.dicom.frame_times import evenly_spaced, frame_time_vector
 from media2dicom.errors import MediaDamaged, MediaUnsupported, OptionRefused
 from media2dicom.media.containers import CONTAINERS, Container, container_of
 from media2dicom.media.ffmpeg import EXACT, running_ffmpeg
-from media2dicom.media.kept_stream import ANOTHER_WAY, H264_LEVELS, KEPT_CODECS, H264Level, transfer_syntaxes
-from media2dicom.media.listing import METHODS, Listing, list_packets, list_video, usual_matrix
-from media2dicom.media.parameter_sets import read_parameters
+from media2dicom.media.kept_stream import H264_LEVELS, KEPT_CODECS, H264Level, not_kept, transfer_syntaxes
+from media2dicom.media.listing import METHODS, list_video
+from media2dicom.media.packets import Listing, list_packets, usual_matrix
+from media2dicom.media.parameter_sets import PARAMETERS_ALONE, Parameters, all_parameters
 from media2dicom.media.payload import DATASET_BYTES, Clip, LossyHistory, MediaPlan
 from media2dicom.media.stream_texts import PICTURES_ALONE, take_texts_out
 from media2dicom.model import Options, VideoMode
 from media2dicom.settings import Settings
 
 _MP4: Final = CONTAINERS[0]
-_CLEAN: Final = ("-map", "0:V:0", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact")
+_CLEAN: Final = ("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact")
 _OUTPUT: Final = ("-flags:v", "+bitexact", "-movflags", "+faststart", "-f", "mp4")
-_FIRST_BYTES: Final = 1 << 20  # of the stream, with its parameters
+_BLOCK_BYTES: Final = 1 << 16
 _NO_SOUND: Final = "The video's sound is left out."
 _FASTEST: Final = 60  # frames a second, of a clip that is coded anew at a constant rate
 _QUALITY: Final = ("-preset", "medium", "-crf", "18")  # as good as can be told by eye
@@ -75,7 +76,7 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
         output = ["-c", "copy", "-bsf:v", PICTURES_ALONE[way.listing.codec]]
     else:
         output = _coding(way, way.level)
-    _write(path, way.listing.container, [*_CLEAN, *output, *_OUTPUT, str(out)], limits)
+    _write(path, way.listing.container, [*way.listing.selector, *_CLEAN, *output, *_OUTPUT, str(out)], limits)
     take_texts_out(out)
     made = list_packets(out, _MP4, limits)
     frames = _decoded_frames(out, limits)
@@ -135,31 +136,35 @@ def _own_syntaxes(path: Path, listing: Listing, times_ms: tuple[float, ...], lim
         reason = "its unevenly spaced frames are more than DICOM can give the times of"
     elif listing.codec not in KEPT_CODECS:
         reason = f"it is coded as {listing.codec}"
-    elif listing.has_display_matrix:
+    elif listing.stream.has_display_matrix:
         reason = "the clip is to be rotated or mirrored, which DICOM cannot say"
     elif listing.hidden:
         reason = "the clip's edit list hides a part of it, which DICOM cannot say"
-    elif "yuvj" in listing.stream_line or "(pc" in listing.stream_line:
+    elif listing.stream.is_full_range:
         reason = "its colours have the full range, DICOM knows the partial one (YBR_PARTIAL_420)"
     elif listing.codec != "mpeg2video" and listing.sample_aspect_ratio != 1:
         reason = "its pixels are not square"
     if reason is not None:
-        raise OptionRefused(f"The video's own stream cannot be kept: {reason}.", next_step=ANOTHER_WAY)
-    said = read_parameters(listing.codec, _first_bytes(path, listing.container, listing.codec, limits))
+        raise not_kept(reason)
+    return transfer_syntaxes(listing.codec, _parameters(path, listing, limits), _rate(times_ms))
+
+
+def _parameters(path: Path, listing: Listing, limits: Settings) -> Parameters:
+    """Of every part of the stream. Raises MediaDamaged, OptionRefused where they change."""
+    output = [*listing.selector, "-c", "copy", "-copyinkf", "-bsf:v", PARAMETERS_ALONE[listing.codec]]
+    with running_ffmpeg(
+        path, listing.container, [*output, "-f", "data", "pipe:1"], max_pixels=limits.max_pixels
+    ) as ffmpeg:
+        found = all_parameters(listing.codec, iter(lambda: ffmpeg.stdout.read(_BLOCK_BYTES), b""))
+        ffmpeg.finish()
+    if not found:
+        raise MediaDamaged("The video is damaged: its stream does not tell its parameters.")
+    if len(found) > 1:
+        raise not_kept("its form (profile, level, size, colours or fields) changes within the clip")
+    (said,) = found
     if (said.rows, said.columns) != (listing.rows, listing.columns):
         raise MediaDamaged("The video is damaged: container and stream tell different sizes.")
-    return transfer_syntaxes(listing.codec, said, _rate(times_ms))
-
-
-def _first_bytes(path: Path, container: Container, codec: str, limits: Settings) -> bytes:
-    """Of the elementary stream, with start codes."""
-    output = ["-map", "0:V:0", "-c", "copy", "-frames:v", "1", "-f", codec, "pipe:1"]
-    with running_ffmpeg(path, container, output, on_line=_unread, max_pixels=limits.max_pixels) as ffmpeg:
-        return ffmpeg.stdout.read(_FIRST_BYTES)
-
-
-def _unread(line: str) -> None:
-    """Complaints are kept by Ffmpeg; the rest of the log is not of interest."""
+    return said
 
 
 # --- coding anew --------------------------------------------------------------------------------------------------
@@ -175,7 +180,7 @@ def _anew(listing: Listing, times_ms: tuple[float, ...], reason: str) -> _Way:
     rate = min(Fraction(1000 / median(steps)).limit_denominator(1001), Fraction(_FASTEST))
     keeps_frames = evenly_spaced(times_ms) and _rate(times_ms) <= _FASTEST
     wide = listing.columns * listing.sample_aspect_ratio
-    rows, columns = (round(wide), listing.rows) if listing.quarter_turn else (listing.rows, round(wide))
+    rows, columns = (round(wide), listing.rows) if listing.stream.quarter_turn else (listing.rows, round(wide))
     shrunk, factor = (_even(rows), _even(columns)), Fraction(1)
     while not any(level.holds(*shrunk, rate) for level in H264_LEVELS):
         factor *= Fraction(99, 100)
@@ -215,17 +220,15 @@ def _coding(way: _Way, level: H264Level) -> list[str]:
 
 
 def _write(path: Path, container: Container, output: Sequence[str], limits: Settings) -> None:
-    with running_ffmpeg(path, container, output, on_line=_unread, max_pixels=limits.max_pixels) as ffmpeg:
+    with running_ffmpeg(path, container, output, max_pixels=limits.max_pixels) as ffmpeg:
         ffmpeg.finish()
 
 
 def _decoded_frames(path: Path, limits: Settings) -> int:
     """How many frames can be decoded, all of one size. Raises MediaDamaged, MediaUnsupported."""
-    output = ["-map", "0:V:0", "-noautoscale", "-fps_mode", "passthrough", "-enc_time_base", "demux"]
+    output = ["-map", "0:v:0", "-noautoscale", "-fps_mode", "passthrough", "-enc_time_base", "demux"]
     sizes: dict[int, int] = {}
-    with running_ffmpeg(
-        path, _MP4, [*output, "-f", "framecrc", "pipe:1"], on_line=_unread, max_pixels=limits.max_pixels
-    ) as ffmpeg:
+    with running_ffmpeg(path, _MP4, [*output, "-f", "framecrc", "pipe:1"], max_pixels=limits.max_pixels) as ffmpeg:
         for line in ffmpeg.stdout:
             if not line.startswith(b"#"):
                 size_bytes = int(line.split(b",")[4])

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO, Final
 
@@ -15,6 +16,7 @@ import imageio_ffmpeg
 
 from media2dicom.errors import CacheFailed, Media2DicomError, MediaDamaged, ProgramFailed
 from media2dicom.media.containers import Container
+from media2dicom.media.ffmpeg_log import LogLine, log_line
 
 # Hostile input: the demuxer is forced (Container.demuxer), so that a playlist named .mp4 opens no other file; only
 # local files and pipes may be opened at all; any fault that ffmpeg notices ends it with an error instead of a gap.
@@ -24,7 +26,6 @@ _DECODER_THREADS: Final = 4
 _DISK_FULL: Final = "No space left on device"
 # Of the scaler: without these, colours are 1 to 3 levels too dark (measured), and chroma is not interpolated.
 EXACT: Final = "flags=bicubic+accurate_rnd+full_chroma_int"
-_SEVERE: Final = ("[error]", "[fatal]", "[panic]")
 
 
 @dataclass
@@ -68,7 +69,7 @@ def running_ffmpeg(
     container: Container,
     output: Sequence[str],
     *,
-    on_line: Callable[[str], None],
+    on_line: Callable[[LogLine], None] = lambda line: None,
     on_end: Callable[[], None] = lambda: None,
     max_pixels: int,
     filter_script: str | None = None,
@@ -76,9 +77,9 @@ def running_ffmpeg(
 ) -> Iterator[Ffmpeg]:
     """ffmpeg reading `path`; `output` are its options after the input.
 
-    `on_line` gets every line of its log, `on_end` is called after the last; both from a thread of their own, so
-    that a full log never blocks. Whatever happens, the process is gone when the context is left. The log may hold
-    what the file says of its patient (title, comment): it is read, never kept nor logged.
+    `on_line` gets each line of ffmpeg's own in its log, `on_end` is called after the last; both from a thread of
+    their own, so that a full log never blocks. Whatever happens, the process is gone when the context is left. The
+    log may hold what the file says of its patient (title, comment): it is read, never kept nor logged.
     """
     command = [_executable(), "-nostdin", "-hide_banner", "-loglevel", "level+info", "-nostats", "-xerror", "-y"]
     command += ["-threads", str(_DECODER_THREADS), "-max_pixels", str(max_pixels), *_SAFE_INPUT]
@@ -116,6 +117,30 @@ def running_ffmpeg(
                 pipe.close()
 
 
+@dataclass(frozen=True)
+class PixelFormat:
+    """What the samples of a picture are."""
+
+    bits: int  # the most that a sample has
+    has_alpha: bool
+
+
+@cache
+def _pixel_formats() -> dict[str, PixelFormat]:
+    """By ffmpeg's names. Its table has flags, name, components, bits a pixel, bits of each component."""
+    table = subprocess.run([_executable(), "-hide_banner", "-pix_fmts"], capture_output=True, text=True, check=True)
+    rows = (line.split() for line in table.stdout.partition("-----\n")[2].splitlines())
+    return {
+        name: PixelFormat(max(map(int, bits.split("-"))), components in ("2", "4"))
+        for _flags, name, components, _bits_a_pixel, bits in rows
+    }
+
+
+def pixel_format(name: str) -> PixelFormat:
+    """8 bits without transparency where ffmpeg does not know it."""
+    return _pixel_formats().get(name, PixelFormat(8, False))
+
+
 def _executable() -> str:
     try:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
@@ -147,14 +172,15 @@ def _feed(ffmpeg: Ffmpeg, container: Container, path: Path, feeding: int) -> Non
         ffmpeg.process.kill()
 
 
-def _drain(ffmpeg: Ffmpeg, on_line: Callable[[str], None], on_end: Callable[[], None]) -> None:
+def _drain(ffmpeg: Ffmpeg, on_line: Callable[[LogLine], None], on_end: Callable[[], None]) -> None:
     assert ffmpeg.process.stderr is not None
     try:
         for raw in ffmpeg.process.stderr:
-            line = raw.decode("utf-8", "replace").rstrip()
-            severity = next((mark for mark in _SEVERE if mark in line), None)
-            if severity is not None and len(ffmpeg.complaints) < 5:
-                text = line.partition(severity)[2].strip().rstrip(".")
+            line = log_line(raw.decode("utf-8", "replace").rstrip())
+            if line is None:
+                continue
+            if line.is_severe and len(ffmpeg.complaints) < 5:
+                text = line.text.strip().rstrip(".")
                 # A line that names the file may hold a patient's name.
                 ffmpeg.complaints.append("it cannot be opened" if "file:" in text else text)
             on_line(line)

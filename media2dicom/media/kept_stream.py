@@ -68,9 +68,9 @@ def transfer_syntaxes(codec: str, said: Parameters, rate: Fraction) -> tuple[str
     """
     if said.chroma_format != 1 or said.bit_depth != 8:
         chroma = {0: "grey", 1: "4:2:0", 2: "4:2:2", 3: "4:4:4"}.get(said.chroma_format, "unknown")
-        raise _refused(f"it has {said.bit_depth} bits a sample in {chroma}; these objects hold 8 bits in 4:2:0")
+        raise not_kept(f"it has {said.bit_depth} bits a sample in {chroma}; these objects hold 8 bits in 4:2:0")
     if not said.square_pixels:
-        raise _refused("its pixels are not square")
+        raise not_kept("its pixels are not square")
     if codec == "h264":
         return _h264(said, rate)
     if codec == "hevc":
@@ -78,20 +78,21 @@ def transfer_syntaxes(codec: str, said: Parameters, rate: Fraction) -> tuple[str
     return _mpeg2(said, rate)
 
 
-def _refused(reason: str) -> OptionRefused:
+def not_kept(reason: str) -> OptionRefused:
+    """What refuses a stream for this reason."""
     return OptionRefused(f"The video's own stream cannot be kept: {reason}.", next_step=ANOTHER_WAY)
 
 
 def _h264(said: Parameters, rate: Fraction) -> tuple[str, ...]:
     if said.profile != _H264_HIGH:
-        raise _refused(f"its H.264 profile is {said.profile}; DICOM knows {_H264_HIGH} (High) alone")
+        raise not_kept(f"its H.264 profile is {said.profile}; DICOM knows {_H264_HIGH} (High) alone")
     found = [
         one.transfer_syntax_uid
         for one in H264_LEVELS
         if said.level <= one.level and one.holds(said.rows, said.columns, rate)
     ]
     if not found:
-        raise _refused(f"its H.264 level, {said.level / 10:g}, or its size and rate are above level 4.2")
+        raise not_kept(f"its H.264 level, {said.level / 10:g}, or its size and rate are above level 4.2")
     if H264_LEVELS[0].transfer_syntax_uid in found and _is_bd(said, rate):
         found.append(str(MPEG4HP41BD))
     return tuple(found)
@@ -104,7 +105,7 @@ def _is_bd(said: Parameters, rate: Fraction) -> bool:
 
 def _hevc(said: Parameters, rate: Fraction) -> tuple[str, ...]:
     if said.profile != _HEVC_MAIN and _HEVC_MAIN not in said.compatible_profiles:
-        raise _refused(f"its H.265 profile is {said.profile}; these objects hold {_HEVC_MAIN} (Main)")
+        raise not_kept(f"its H.265 profile is {said.profile}; these objects hold {_HEVC_MAIN} (Main)")
     samples = said.rows * said.columns
     if (
         said.high_tier
@@ -112,13 +113,13 @@ def _hevc(said: Parameters, rate: Fraction) -> tuple[str, ...]:
         or samples > _HEVC_51_SAMPLES
         or samples * rate > _HEVC_51_SAMPLES_PER_S
     ):
-        raise _refused("its H.265 level, tier, size or rate is above level 5.1 of the Main tier")
+        raise not_kept("its H.265 level, tier, size or rate is above level 5.1 of the Main tier")
     return (str(HEVCMP51),)
 
 
 def _mpeg2(said: Parameters, rate: Fraction) -> tuple[str, ...]:
     if said.profile != _MPEG2_MAIN:
-        raise _refused("its MPEG-2 profile is not Main")
+        raise not_kept("its MPEG-2 profile is not Main")
     lines = 480 if rate > 26 else 576
     if said.level == _MPEG2_MAIN_LEVEL and said.rows <= lines and said.columns <= 720 and rate < Fraction(301, 10):
         return (str(MPEG2MPML),)
@@ -127,4 +128,4 @@ def _mpeg2(said: Parameters, rate: Fraction) -> tuple[str, ...]:
     usual = any(abs(one - rate) < Fraction(1, 10) for one in (25, 30, 50, 60))
     if said.level in _MPEG2_HIGH_LEVELS and high and usual and not (fast and said.rows == 1080):
         return (str(MPEG2MPHL),)
-    raise _refused("its size, rate or aspect is none of MPEG-2 Main Profile at Main or High Level in DICOM")
+    raise not_kept("its size, rate or aspect is none of MPEG-2 Main Profile at Main or High Level in DICOM")

@@ -1,17 +1,24 @@
 """What a coded video says of itself: the sequence parameter set of H.264 (ISO/IEC 14496-10 7.3.2.1) and H.265
-(ISO/IEC 23008-2 7.3.2.2), the sequence header of MPEG-2 (ISO/IEC 13818-2 6.2.2), from the first bytes of the stream.
+(ISO/IEC 23008-2 7.3.2.2), the sequence header of MPEG-2 (ISO/IEC 13818-2 6.2.2).
 
 Which of them DICOM takes is kept_stream.py's knowledge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from media2dicom.errors import MediaDamaged
 
+# The filter of ffmpeg that leaves of a stream what is read here, with start codes. Parameters that the container holds
+# are put before the frames: ffmpeg alone does so for some.
+PARAMETERS_ALONE: Final = {
+    "h264": "h264_mp4toannexb,dump_extra,filter_units=pass_types=7",
+    "hevc": "hevc_mp4toannexb,dump_extra,filter_units=pass_types=33",
+    "mpeg2video": "dump_extra,filter_units=pass_types=179|181",
+}
 _EXTENDED_SAR: Final = 255
 _WITH_CHROMA_FORMAT: Final = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 _SEQUENCE_HEADER, _EXTENSION = 0xB3, 0xB5
@@ -36,25 +43,40 @@ class Parameters:
 
 
 def read_parameters(codec: str, stream: bytes) -> Parameters:
-    """From the beginning of an elementary stream with start codes. Raises MediaDamaged."""
+    """The first ones, from the beginning of an elementary stream with start codes. Raises MediaDamaged."""
     try:
-        if codec == "mpeg2video":
-            return _mpeg2(stream)
-        for unit in _units(stream):
-            if codec == "h264" and unit[0] & 0x1F == 7:
-                return _h264(_Bits(unit[1:]))
-            if codec == "hevc" and unit[0] >> 1 & 0x3F == 33:
-                return _hevc(_Bits(unit[2:]))
+        return next(_declared(codec, _units([stream])))
+    except (IndexError, StopIteration):
+        raise MediaDamaged("The video is damaged: its stream does not begin with its parameters.") from None
+
+
+def all_parameters(codec: str, stream: Iterable[bytes]) -> frozenset[Parameters]:
+    """All different ones within an elementary stream, which comes in blocks of any size. Raises MediaDamaged."""
+    try:
+        return frozenset(_declared(codec, _units(stream)))
     except IndexError:
-        pass
-    raise MediaDamaged("The video is damaged: its stream does not begin with its parameters.")
+        raise MediaDamaged("The video is damaged: the parameters of its stream are cut off.") from None
 
 
-def _units(stream: bytes) -> Iterator[bytes]:
+def _declared(codec: str, units: Iterable[bytes]) -> Iterator[Parameters]:
+    if codec == "mpeg2video":
+        yield from _mpeg2(units)
+    for unit in units:
+        if codec == "h264" and unit[0] & 0x1F == 7:
+            yield _h264(_Bits(unit[1:]))
+        if codec == "hevc" and unit[0] >> 1 & 0x3F == 33:
+            yield _hevc(_Bits(unit[2:]))
+
+
+def _units(stream: Iterable[bytes]) -> Iterator[bytes]:
     """What stands between start codes (Annex B)."""
-    for unit in stream.split(b"\x00\x00\x01")[1:]:
-        if unit:
-            yield unit
+    before, rest = True, b""
+    for block in stream:
+        *whole, rest = (rest + block).split(b"\x00\x00\x01")
+        yield from filter(None, whole[before:])
+        before = before and not whole
+    if rest and not before:
+        yield rest
 
 
 class _Bits:
@@ -173,25 +195,21 @@ def _hevc(bits: _Bits) -> Parameters:
     return Parameters(profile, level, rows, columns, chroma_format, bit_depth, interlaced, True, high_tier, flags)
 
 
-def _mpeg2(stream: bytes) -> Parameters:
+def _mpeg2(units: Iterable[bytes]) -> Iterator[Parameters]:
     rows = columns = aspect = 0
-    for unit in _units(stream):
+    for unit in units:
         if unit[0] == _SEQUENCE_HEADER:
             columns, rows = unit[1] << 4 | unit[2] >> 4, (unit[2] & 0x0F) << 8 | unit[3]
             aspect = unit[4] >> 4
         elif unit[0] == _EXTENSION and unit[1] >> 4 == _SEQUENCE_EXTENSION_ID and rows:
             profile_and_level = (unit[1] & 0x0F) << 4 | unit[2] >> 4
-            columns |= (unit[2] & 1) << 13 | (unit[3] & 0x80) << 5
-            rows |= (unit[3] & 0x60) << 7
-            progressive, chroma_format = bool(unit[2] & 8), unit[2] >> 1 & 3
-            return Parameters(
+            yield Parameters(
                 profile=profile_and_level >> 4,  # with the escape bit: 4 is Main
                 level=profile_and_level & 0x0F,
-                rows=rows,
-                columns=columns,
-                chroma_format=chroma_format,
+                rows=rows | (unit[3] & 0x60) << 7,
+                columns=columns | (unit[2] & 1) << 13 | (unit[3] & 0x80) << 5,
+                chroma_format=unit[2] >> 1 & 3,
                 bit_depth=8,
-                interlaced=not progressive,
+                interlaced=not unit[2] & 8,
                 display_aspect=aspect,
             )
-    raise IndexError

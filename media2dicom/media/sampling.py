@@ -20,6 +20,7 @@ _USUAL_PERIODS_MS: Final = tuple(
     float(1000 / Fraction(rate))
     for rate in ("24000/1001", 24, 25, "30000/1001", 30, 48, 50, "60000/1001", 60, 10, 12, 15, 20, 100, 120)
 )
+_FINE_TICKS: Final = 4  # a frame's distance, at least: a frame left out is then 2 ticks or more off any even rate
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,13 @@ class Timeline:
         return round((tick - self.ticks[0]) * self.time_base * 1_000_000) / 1000
 
     def evened_ms(self, times_ms: tuple[float, ...]) -> tuple[float, ...]:
-        """Times that a constant rate explains but for rounding to ticks (1 ms in Matroska) as that rate has them."""
-        return evened(times_ms, float(self.time_base * 1000))
+        """Times that a constant rate explains but for rounding to ticks (1 ms in Matroska) as that rate has them.
+
+        Where a tick is long (a whole frame in AVI), a step that differs by one is none of rounding.
+        """
+        tick_ms = float(self.time_base * 1000)
+        is_fine = (times_ms[-1] - times_ms[0]) >= _FINE_TICKS * tick_ms * (len(times_ms) - 1)
+        return evened(times_ms, tick_ms) if is_fine else times_ms
 
 
 def decimal_fraction(seconds: float) -> Fraction:

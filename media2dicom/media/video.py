@@ -23,16 +23,18 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported, OptionRefused
 from media2dicom.media import clip as whole_clip
-from media2dicom.media.containers import Container, container_of
+from media2dicom.media.containers import container_of
 from media2dicom.media.ffmpeg import EXACT, running_ffmpeg
+from media2dicom.media.ffmpeg_log import LogLine
 from media2dicom.media.listing import METHODS, list_video
+from media2dicom.media.packets import Listing
 from media2dicom.media.payload import DATASET_BYTES, LossyHistory, MediaPlan, Payload, Picture, Pictures
 from media2dicom.media.sampling import DEFAULT_FRAME_INTERVAL_S, Timeline, sampled_ticks
 from media2dicom.model import Options, VideoMode
 from media2dicom.settings import Settings
 
 JPEG_RATIO: Final = 8.0  # what JPEG at the project's quality makes of video frames, about
-_SHOWN: Final = re.compile(r"\bpts: *(-?\d+) .*\bsar:(\d+)/(\d+) s:(\d+)x(\d+)\b")
+_SHOWN: Final = re.compile(r"n: *\d+ pts: *(-?\d+) .*\bsar:(\d+)/(\d+) s:(\d+)x(\d+)\b")
 _WHOLE: Final = (VideoMode.NATIVE, VideoMode.TRANSCODE)
 
 
@@ -40,13 +42,12 @@ _WHOLE: Final = (VideoMode.NATIVE, VideoMode.TRANSCODE)
 class _Clip:
     """A clip's stream, and the frames of it that a row wants."""
 
-    container: Container
+    listing: Listing
     rows: int  # upright
     columns: int
     timeline: Timeline
     chosen: Sequence[int]  # ticks
     lossy: LossyHistory | None  # None: coded without loss
-    unspecified_matrix: str | None  # what to assume, where the stream does not say
     warnings: tuple[str, ...]
 
 
@@ -100,18 +101,22 @@ def _clip(path: Path, options: Options, limits: Settings) -> _Clip:
     chosen, capped = _chosen(timeline, options, limits)
     rows, columns = listing.rows, listing.columns
     method = METHODS[listing.codec]
+    if method is None and listing.pixel_format.bits > 8:
+        raise MediaUnsupported(
+            f"The video is without loss and has {listing.pixel_format.bits} bits a sample; video frames hold 8.",
+            next_step="Save it with 8 bits a sample, or its pictures as 16-bit PNG or TIFF.",
+        )
     warnings = [
         *(["max_frames leaves out frames at the end of the clip."] if capped else []),
         *listing.warnings(),
     ]
     return _Clip(
-        container=listing.container,
-        rows=columns if listing.quarter_turn else rows,
-        columns=rows if listing.quarter_turn else columns,
+        listing=listing,
+        rows=columns if listing.stream.quarter_turn else rows,
+        columns=rows if listing.stream.quarter_turn else columns,
         timeline=timeline,
         chosen=chosen,
         lossy=LossyHistory(listing.ratio, method) if method else None,
-        unspecified_matrix=listing.unspecified_matrix,
         warnings=tuple(warnings),
     )
 
@@ -155,18 +160,19 @@ class _Shown:
 def _decoded(path: Path, clip: _Clip, max_pixels: int) -> Iterator[Iterator[Picture]]:
     shown: SimpleQueue[_Shown | None] = SimpleQueue()
 
-    def on_line(line: str) -> None:
-        if "showinfo" in line and (found := _SHOWN.search(line)):
+    def on_line(line: LogLine) -> None:
+        if line.speaker.startswith("Parsed_showinfo") and (found := _SHOWN.match(line.text)):
             tick, wide, high, columns, rows = map(int, found.groups())
             shown.put(_Shown(tick, rows, columns, (wide, high)))
 
-    matrix = f":in_color_matrix={clip.unspecified_matrix}" if clip.unspecified_matrix else ""
+    assumed = clip.listing.unspecified_matrix
+    matrix = f":in_color_matrix={assumed}" if assumed else ""
     script = f"select='{_one_of(clip.chosen)}',showinfo=checksum=0,scale={EXACT}{matrix},format=rgb24"
-    output = ["-map", "0:V:0", "-copyts", "-fps_mode", "passthrough", "-frames:v", str(len(clip.chosen))]
+    output = [*clip.listing.selector, "-copyts", "-fps_mode", "passthrough", "-frames:v", str(len(clip.chosen))]
     output += ["-enc_time_base", "demux"]  # in ticks of the nominal rate, frames close together would collide
     with running_ffmpeg(
         path,
-        clip.container,
+        clip.listing.container,
         [*output, "-f", "rawvideo", "pipe:1"],
         on_line=on_line,
         on_end=lambda: shown.put(None),
