@@ -32,6 +32,8 @@ _LARGEST_LIBRARY_BYTES: Final = 16 * MEGABYTE
 _MOST_LIBRARIES: Final = 64
 _PREVIEWED_VERTICES: Final = 5_000_000  # 60 MB
 _TEXTURE: Final = re.compile(rb"(?m)^[ \t]*(?:map_|bump|disp|decal|refl|norm)", re.IGNORECASE)
+_NAME: Final = re.compile(r'"([^"]*)"|(\S+)')
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _REST_OF_CORNER: Final = re.compile(rb"/\S*")
 
 
@@ -45,7 +47,8 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
     warnings = []
     if missing:
         warnings.append(
-            f"{missing} of the material libraries that the OBJ file names are not in its folder: not stored."
+            f"{missing} of the material libraries that the OBJ file names are not in its folder, or hold no material: "
+            "not stored."
         )
     if any(_TEXTURE.search(library.path.read_bytes()) for library in found):
         warnings.append("The materials name texture pictures; these are not stored.")
@@ -109,37 +112,46 @@ def _faces(path: Path, most_vertices: int) -> Iterator[Polygons]:
 
 
 def _libraries(path: Path) -> tuple[tuple[Material, ...], int]:
-    """The material libraries beside the model or below, and how many it names that are not there.
-
-    A name is the rest of its line, or each of its words where there is no such file (the format leaves it open).
-    """
+    """The material libraries beside the model or below, and how many it names that cannot be stored."""
     found: dict[Path, Material] = {}
     missing = 0
-    for name in _library_names(path):
-        whole = _library(path.parent, name)
-        parts = [whole] if whole is not None else [_library(path.parent, word) for word in name.split()]
-        missing += sum(library is None for library in parts)
-        found |= {library.path: library for library in parts if library is not None and library.path not in found}
+    for line in _library_lines(path):
+        libraries = _named(path.parent, line)
+        missing += libraries.count(None)
+        found |= {one.path: one for one in libraries if one is not None and one.path not in found}
         if len(found) > _MOST_LIBRARIES:
             raise MediaDamaged(f"The OBJ file names more than {_MOST_LIBRARIES} material libraries.")
     return tuple(found.values()), missing
 
 
-def _library_names(path: Path) -> tuple[str, ...]:
+def _library_lines(path: Path) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for lines in _lines(path, only=b"mtllib"):
         for _word, line in lines:
             try:
-                names.setdefault(line.decode("utf-8").strip())
+                names.setdefault(line.decode("utf-8"))
             except UnicodeDecodeError:
-                names.setdefault(line.decode("latin-1").strip())
-    return tuple(name for name in names if name)
+                names.setdefault(line.decode("latin-1"))
+    return tuple(names)
+
+
+def _named(folder: Path, line: str) -> list[Material | None]:
+    """What a line names: one library, or one with each of its words where there is none of the whole line's name.
+
+    The format leaves that open; some write quotation marks, or a remark behind.
+    """
+    without_remark = line.partition("#")[0]
+    for name in (line, without_remark):
+        library = _library(folder, name.strip().strip('"'))
+        if library is not None:
+            return [library]
+    return [_library(folder, quoted or word) for quoted, word in _NAME.findall(without_remark)]
 
 
 def _library(folder: Path, name: str) -> Material | None:
-    """None when it is not there, or not in the folder: links are followed, `..` is not trusted."""
+    """None when it is not there, holds no material, or is not in the folder, links followed."""
     spelled = name.replace("\\", "/")
-    if "\0" in spelled or spelled.startswith("/") or ".." in spelled.split("/") or re.match(r"[A-Za-z]:", spelled):
+    if "\0" in spelled or spelled.startswith("/") or re.match(r"[A-Za-z]:", spelled):
         return None
     real_folder = Path(os.path.realpath(folder))
     path = Path(os.path.realpath(real_folder / spelled))
@@ -150,8 +162,10 @@ def _library(folder: Path, name: str) -> Material | None:
         return None
     try:
         size_bytes = path.stat().st_size
-        if not 0 < size_bytes <= _LARGEST_LIBRARY_BYTES or b"newmtl" not in path.read_bytes():
-            raise MediaDamaged("A material library that the OBJ file names holds no material, or is very large.")
+        if size_bytes > _LARGEST_LIBRARY_BYTES:
+            raise MediaDamaged("A material library that the OBJ file names is very large.")
+        if b"newmtl" not in path.read_bytes():
+            return None
     except OSError as error:
         raise MediaMissing(f"A material library of the model cannot be read: {error.strerror}.") from None
     return Material(path, size_bytes, quote(spelled, safe="/!$&'()*+,;=:@~"))
@@ -215,6 +229,8 @@ def _vertices(lines: _Lines, before: int) -> NDArray[np.float32]:
 def _lines(path: Path, only: bytes = b"") -> Iterator[_Lines]:
     """The file's statements, a chunk at a time; those of one word where `only` names it. Raises MediaDamaged."""
     with path.open("rb") as file:
+        if file.read(len(_BYTE_ORDER_MARK)) != _BYTE_ORDER_MARK:
+            file.seek(0)
         rest = b""
         while chunk := file.read(_CHUNK_BYTES):
             if chunk.endswith(b"\r"):

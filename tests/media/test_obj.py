@@ -100,10 +100,44 @@ def test_size_that_does_not_fit_the_units_is_warned_of(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n", b"# nothing\n"])
-def test_library_without_a_material_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_library_without_a_material_is_left_out_with_a_warning(tmp_path: Path, content: bytes) -> None:
     written(tmp_path, content, "model.mtl")
+    path = written(tmp_path, making_models.obj("mtllib model.mtl"))
+    assert references(path) == []
+    assert "hold no material" in warnings(path)[0]
+
+
+def test_very_large_library_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(obj, "_LARGEST_LIBRARY_BYTES", 10)
     with pytest.raises(MediaDamaged, match="material library"):
-        plan_media(written(tmp_path, making_models.obj("mtllib model.mtl")), Options(), Settings())
+        plan_media(obj_with_mtl(tmp_path), Options(), Settings())
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("mtllib a.mtl # of the skull", ["a.mtl"]),
+        ("mtllib my bones.mtl # a.mtl", ["my%20bones.mtl"]),
+        ("mtllib number #1.mtl", ["number%20%231.mtl"]),
+        ('mtllib "a.mtl"', ["a.mtl"]),
+        ('mtllib "my bones.mtl" a.mtl', ["my%20bones.mtl", "a.mtl"]),
+        ("mtllib lib/../a.mtl", ["lib/../a.mtl"]),
+        ("mtllib # none", []),
+    ],
+)
+def test_library_is_found_however_its_name_is_written(tmp_path: Path, line: str, expected: list[str]) -> None:
+    for name in ("a.mtl", "my bones.mtl", "number #1.mtl"):
+        written(tmp_path, MTL, name)
+    path = written(tmp_path, making_models.obj(line))
+    assert (references(path), warnings(path)) == (expected, ())
+
+
+def test_byte_order_mark_hides_neither_library_nor_vertex(tmp_path: Path) -> None:
+    written(tmp_path, MTL, "a.mtl")
+    for text in (f"mtllib a.mtl\n{VARIANTS['plain']}", f"{VARIANTS['plain']}mtllib a.mtl\n"):
+        path = written(tmp_path, b"\xef\xbb\xbf" + text.encode())
+        assert references(path) == ["a.mtl"]
+        assert np.concatenate(list(obj.triangles(path)))[0].tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0]]
 
 
 def test_content_is_that_of_the_model_and_of_its_materials(tmp_path: Path) -> None:
