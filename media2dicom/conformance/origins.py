@@ -251,5 +251,5 @@ def _copied(module: str, keyword: str) -> Origin:
         case 2:
             return _vnap("source", words)
     if keyword in {keyword_for_tag(tag) for tag in table.type_2c}:
-        return _anap("source", "Copied; empty where it is empty in the source.")
+        return _anap("source", "Copied; empty for an animal whose source lacks it.")
     return _anap("source", words)

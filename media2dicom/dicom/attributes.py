@@ -64,7 +64,7 @@ class _Module:
     tags: tuple[int, ...]
     type_1: tuple[int, ...] = ()  # the module is left out when one of them is empty
     type_2: tuple[int, ...] = ()  # written empty when the source lacks them
-    type_2c: tuple[int, ...] = ()  # written empty when they are empty in the source (animals)
+    type_2c: tuple[int, ...] = ()  # written empty for an animal whose source lacks them
 
 
 def _tags(keywords: str) -> tuple[int, ...]:
@@ -94,19 +94,30 @@ MODULES: Final = {
     "Clinical Trial Study": _Module(_tags(_TRIAL_STUDY), type_2=_tags("ClinicalTrialTimePointID")),
 }
 
+_SPECIES: Final = "PatientSpeciesDescription PatientSpeciesCodeSequence"  # an animal's; a person has none
+_OF_ANIMALS: Final = (
+    "PatientBreedDescription PatientBreedCodeSequence BreedRegistrationSequence StrainDescription StrainNomenclature "
+    "StrainCodeSequence StrainAdditionalInformation StrainStockSequence"
+)
 # Where one is there, one of the others has to be (type 1C); without them it is left out.
 _NEEDS: Final = {
     Tag(keyword): _tags(companions)
     for keyword, companions in {
+        **dict.fromkeys(_OF_ANIMALS.split(), _SPECIES),
         "PatientBirthDateInAlternativeCalendar": "PatientAlternativeCalendar",
         "PatientDeathDateInAlternativeCalendar": "PatientAlternativeCalendar",
+        "PatientAlternativeCalendar": "PatientBirthDateInAlternativeCalendar PatientDeathDateInAlternativeCalendar",
         "ResponsiblePerson": "ResponsiblePersonRole",
+        "ResponsiblePersonRole": "ResponsiblePerson",
         "LongitudinalTemporalOffsetFromEvent": "LongitudinalTemporalEventType",
+        "LongitudinalTemporalEventType": "LongitudinalTemporalOffsetFromEvent",
         "ClinicalTrialProtocolEthicsCommitteeApprovalNumber": "ClinicalTrialProtocolEthicsCommitteeName",
     }.items()
 }
 IDENTIFIERS: Final = frozenset(_tags("PatientID IssuerOfPatientID StudyInstanceUID AccessionNumber PatientName"))
-ZERO_MEANS_UNKNOWN: Final = frozenset(_tags("PatientWeight PatientSize"))
+ZERO_MEANS_UNKNOWN: Final = frozenset(
+    _tags("PatientWeight PatientSize PatientBodyMassIndex MeasuredAPDimension MeasuredLateralDimension")
+)
 _ACCESSION: Final = _tags("AccessionNumber IssuerOfAccessionNumberSequence")
 
 
@@ -134,7 +145,7 @@ def copy_identity(source: Dataset, target: Dataset, *, accession_override: str |
         for tag in module.tags:
             if tag in copied:
                 target[tag] = copied[tag]
-            elif tag in module.type_2 or (tag in module.type_2c and tag in source):
+            elif tag in module.type_2 or (tag in module.type_2c and any(Tag(k) in target for k in _SPECIES.split())):
                 target.add_new(tag, dictionary_VR(tag), None)
     if accession_override is not None:
         target.AccessionNumber = accession_override
@@ -179,7 +190,7 @@ def _drop_lonely(copied: dict[int, DataElement], warnings: list[str]) -> None:
 
 
 def _says_nothing(element: DataElement) -> bool:
-    """Placeholders: a weight or size of zero, a person's name such as '----'."""
+    """Placeholders: a measure of zero, a person's name such as '----'."""
     if element.tag in ZERO_MEANS_UNKNOWN:
         return not float(element.value) > 0
     return element.VR == "PN" and element.tag not in IDENTIFIERS and not re.search(r"\w", str(element.value))

@@ -59,6 +59,8 @@ def _check(
         required = attribute.required is not None and attribute.required(dataset)
         if not present and (attribute.type in ("1", "2") or required):
             yield Finding(name, f"is missing (type {attribute.type})", section)
+        elif present and attribute.not_otherwise and not required:
+            yield Finding(name, f"is there without what requires it (type {attribute.type})", section)
         elif empty and attribute.type in ("1", "1C"):
             yield Finding(name, f"has no value (type {attribute.type})", section)
         elif attribute.items and present:

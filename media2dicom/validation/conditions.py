@@ -16,6 +16,7 @@ Condition = Callable[[Dataset], bool]
 
 FRAME_TIME: Final = 0x00181063
 FRAME_TIME_VECTOR: Final = 0x00181065
+_STRAIN: Final = ("StrainDescription", "StrainNomenclature", "StrainCodeSequence", "StrainStockSequence")
 
 
 def words(condition: Condition) -> str:
@@ -41,7 +42,7 @@ def in_grey(dataset: Dataset) -> bool:
 
 def in_palette(dataset: Dataset) -> bool:
     """Photometric Interpretation is PALETTE COLOR."""
-    return dataset.get("PhotometricInterpretation") == "PALETTE COLOR"
+    return str(dataset.get("PhotometricInterpretation")) == "PALETTE COLOR"
 
 
 def in_several_frames(dataset: Dataset) -> bool:
@@ -110,6 +111,22 @@ def with_alternative_calendar_dates(dataset: Dataset) -> bool:
 def with_responsible_person(dataset: Dataset) -> bool:
     """Responsible Person has a value."""
     return bool(dataset.get("ResponsiblePerson"))
+
+
+def of_animal(dataset: Dataset) -> bool:
+    """The patient is an animal: a species is given."""
+    return bool(dataset.get("PatientSpeciesDescription") or dataset.get("PatientSpeciesCodeSequence"))
+
+
+def of_animal_without_breed_code(dataset: Dataset) -> bool:
+    """The patient is an animal and Patient Breed Code Sequence is empty."""
+    return of_animal(dataset) and not dataset.get("PatientBreedCodeSequence")
+
+
+def of_breed_without_species_code(dataset: Dataset) -> bool:
+    """A breed or strain is present, and no Patient Species Code Sequence."""
+    keywords = ("PatientBreedDescription", "PatientBreedCodeSequence", "BreedRegistrationSequence", *_STRAIN)
+    return not dataset.get("PatientSpeciesCodeSequence") and any(keyword in dataset for keyword in keywords)
 
 
 def deidentified_without_code(dataset: Dataset) -> bool:

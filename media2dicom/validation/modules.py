@@ -24,6 +24,7 @@ class Attribute:
     type: str  # 1, 1C, 2, 2C, 3
     required: Condition | None = None
     items: tuple[Attribute, ...] = ()  # of a sequence: what each item has to have
+    not_otherwise: bool = False  # a 1C or 2C that shall not be present when it is not required
     more: bool = False  # whether an item may have other attributes too, being copied from the source
 
     @property
@@ -46,8 +47,8 @@ class Module:
     attributes: tuple[Attribute, ...]
 
 
-def _all(type_: str, keywords: str) -> tuple[Attribute, ...]:
-    return tuple(Attribute(keyword, type_) for keyword in keywords.split())
+def _all(type_: str, keywords: str, required: Condition | None = None) -> tuple[Attribute, ...]:
+    return tuple(Attribute(keyword, type_, required) for keyword in keywords.split())
 
 
 def _copied(name: str) -> tuple[Attribute, ...]:
@@ -92,12 +93,17 @@ PATIENT: Final = _module(
     "Patient",
     "C.7.1.1",
     _all("2", "PatientName PatientID PatientBirthDate PatientSex"),
-    Attribute("PatientAlternativeCalendar", "1C", when.with_alternative_calendar_dates),
-    Attribute("ResponsiblePersonRole", "1C", when.with_responsible_person),
+    Attribute("PatientAlternativeCalendar", "1C", when.with_alternative_calendar_dates, not_otherwise=True),
+    Attribute("ResponsiblePersonRole", "1C", when.with_responsible_person, not_otherwise=True),
     Attribute("DeidentificationMethod", "1C", when.deidentified_without_code),
-    _all("1C", "DeidentificationMethodCodeSequence PatientSpeciesDescription PatientSpeciesCodeSequence"),
-    _all("2C", "PatientBreedDescription PatientBreedCodeSequence BreedRegistrationSequence"),
-    _all("2C", "ResponsiblePerson ResponsibleOrganization"),
+    _all("1C", "DeidentificationMethodCodeSequence PatientSpeciesCodeSequence"),
+    Attribute("PatientSpeciesDescription", "1C", when.of_breed_without_species_code),
+    Attribute("PatientBreedDescription", "2C", when.of_animal_without_breed_code),
+    _all(
+        "2C",
+        "PatientBreedCodeSequence BreedRegistrationSequence ResponsiblePerson ResponsibleOrganization",
+        when.of_animal,
+    ),
     _copied("Patient"),
 )
 CLINICAL_TRIAL_SUBJECT: Final = _module(
@@ -118,12 +124,14 @@ GENERAL_STUDY: Final = _module(
     Attribute("ReferencedStudySequence", "3", items=SOP_REFERENCE, more=True),
     _copied("General Study"),
 )
-PATIENT_STUDY: Final = _module("Patient Study", "C.7.2.2", _all("2C", "PatientSexNeutered"), _copied("Patient Study"))
+PATIENT_STUDY: Final = _module(
+    "Patient Study", "C.7.2.2", _all("2C", "PatientSexNeutered", when.of_animal), _copied("Patient Study")
+)
 CLINICAL_TRIAL_STUDY: Final = _module(
     "Clinical Trial Study",
     "C.7.2.3",
     _all("2", "ClinicalTrialTimePointID"),
-    Attribute("LongitudinalTemporalEventType", "1C", when.with_temporal_offset),
+    Attribute("LongitudinalTemporalEventType", "1C", when.with_temporal_offset, not_otherwise=True),
     _copied("Clinical Trial Study"),
 )
 

@@ -21,10 +21,12 @@ from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
 from media2dicom.dicom.attributes import copy_identity
+from media2dicom.dicom.building import build_instances
 from media2dicom.dicom.references import code_item
 from media2dicom.errors import SourceUnusable
 from media2dicom.media.payload import Payload
 from media2dicom.model import Options
+from media2dicom.validation import findings
 from tests.checkers import dciodvfy
 from tests.dicom import making
 
@@ -128,8 +130,6 @@ def test_characters_outside_an_undeclared_character_set_are_read_and_named(
 ) -> None:
     source = raw_source(PatientName="Müller^Jürgen".encode(encoding), charset=declared)
     build = making.a_build(source, tmp_path)
-    from media2dicom.dicom.building import build_instances
-
     result = dcmread(build_instances(payload(), build)[0].path)
     assert str(result.PatientName) == "Müller^Jürgen"
     assert build.warnings == [
@@ -385,6 +385,64 @@ def test_animal_keeps_its_empty_attributes(standard: Path, tmp_path: Path) -> No
     assert set(animal) <= set(result.dir())
     assert result.ResponsiblePerson == "Doe^Jane"
     assert check(instance.path, standard).clean
+
+
+BREED = code_item("132614005", "SCT", "Beagle")
+
+
+@pytest.mark.parametrize(
+    ("identity", "left_out"),
+    [
+        ({"PatientBodyMassIndex": 0, "MeasuredAPDimension": 0, "MeasuredLateralDimension": 0}, ""),
+        ({"PatientBreedDescription": "", "ResponsibleOrganization": "", "PatientSexNeutered": ""}, ""),
+        ({"PatientBreedDescription": "Beagle"}, "PatientBreedDescription"),
+        ({"PatientBreedCodeSequence": [BREED]}, "PatientBreedCodeSequence"),
+        ({"StrainDescription": "C57"}, "StrainDescription"),
+        ({"ResponsiblePerson": "", "ResponsiblePersonRole": "OWNER"}, "ResponsiblePersonRole"),
+        ({"PatientAlternativeCalendar": "CHINESE"}, "PatientAlternativeCalendar"),
+        ({"LongitudinalTemporalEventType": "BASELINE"}, "LongitudinalTemporalEventType"),
+        ({"ResponsiblePerson": "Roe^Jane", "ResponsiblePersonRole": "PARENT", "PatientSexNeutered": "ALTERED"}, ""),
+        (
+            {
+                "PatientSpeciesDescription": "CANINE",
+                "PatientBreedDescription": "Beagle",
+                "ResponsiblePerson": "Roe^Jane",
+                "ResponsiblePersonRole": "OWNER",
+            },
+            "",
+        ),
+        (
+            {
+                "PatientSpeciesCodeSequence": [code_item("448771007", "SCT", "Canis lupus familiaris")],
+                "PatientBreedCodeSequence": [BREED],
+                "ResponsiblePerson": "Roe^Jane",
+                "ResponsiblePersonRole": "OWNER",
+            },
+            "",
+        ),
+    ],
+)
+def test_what_may_not_stand_alone_does_not_and_what_must_stand_beside_it_does(
+    identity: dict[str, Any], left_out: str, standard: Path, tmp_path: Path
+) -> None:
+    from tests.checkers import check
+
+    build = making.a_build(making.reread(making.made_source(CT, "CT", **identity)), tmp_path)
+    (instance,) = build_instances(payload(), build)
+    assert check(instance.path, standard).clean
+    assert findings(instance.path) == ()
+    assert [warning.split()[0] for warning in build.warnings] == ([left_out] if left_out else [])
+
+
+def test_animal_of_nobody_has_an_empty_responsible_person(standard: Path, tmp_path: Path) -> None:
+    from tests.checkers import check
+
+    result = written(making.made_source(CT, "CT", PatientSpeciesDescription="CANINE"), tmp_path)
+    assert (result.ResponsiblePerson, result.PatientBreedCodeSequence) == ("", [])
+    found = check(Path(result.filename), standard)
+    assert found.errors == found.warnings == findings(Path(result.filename)) == ()
+    # PS3.3 C.7.1.1 asks for the role of a person with a value only; dicom-validator takes an empty name for one.
+    assert all("(0010,2298)" in line for line in found.validator if "(" in line)
 
 
 def test_what_the_series_and_the_picture_take_from_the_source_is_judged_too(tmp_path: Path) -> None:

@@ -164,6 +164,29 @@ BROKEN: dict[str, tuple[str, str, Change, set[tuple[str, str]]]] = {
     "17 characters in DS": (EVEN, BASELINE, _set(FrameTime="33.33333333333333"), {("FrameTime", "5 6.2")}),
     "two values in CS of one": (STILL, SV1, _set(Modality=["CT", "MR"]), {("Modality", "5 6.4")}),
     "two values in US of one": (STILL, SV1, _set(PixelRepresentation=[0, 0]), {("PixelRepresentation", "5 6.4")}),
+    # animals, and what may not stand alone
+    "an animal without breed": (
+        *(STILL, SV1, _set(PatientSpeciesDescription="CANINE")),
+        {
+            *((f"PatientBreed{what}", "3 C.7.1.1") for what in ("Description", "CodeSequence")),
+            ("BreedRegistrationSequence", "3 C.7.1.1"),
+            *((f"Responsible{who}", "3 C.7.1.1") for who in ("Person", "Organization")),
+            ("PatientSexNeutered", "3 C.7.2.2"),
+        },
+    ),
+    "a breed without species": (
+        *(STILL, SV1, _set(PatientBreedDescription="Beagle")),
+        {("PatientSpeciesDescription", "3 C.7.1.1")},
+    ),
+    "a role of nobody": (STILL, SV1, _set(ResponsiblePersonRole="OWNER"), {("ResponsiblePersonRole", "3 C.7.1.1")}),
+    "a calendar without dates": (
+        *(STILL, SV1, _set(PatientAlternativeCalendar="CHINESE")),
+        {("PatientAlternativeCalendar", "3 C.7.1.1")},
+    ),
+    "an event without an offset": (
+        *(STILL, SV1, _set(ClinicalTrialTimePointID="1", LongitudinalTemporalEventType="BASELINE")),
+        {("LongitudinalTemporalEventType", "3 C.7.2.3")},
+    ),
     # identity and file meta
     "another class in the file meta": (
         *(STILL, SV1, _meta(MediaStorageSOPClassUID="1.2.840.10008.5.1.4.1.1.2")),
