@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,12 +70,45 @@ def test_display_profile_becomes_an_input_profile_that_still_opens() -> None:
     assert all(abs(one - wanted) <= 1 for one, wanted in zip(seen.getpixel((0, 0)), (200, 30, 40), strict=True))
 
 
-def test_profile_of_odd_length_is_padded_and_the_input_class_is_kept() -> None:
-    scanner = SRGB[:12] + b"scnr" + SRGB[16:] + b"\x00" * (1 - len(SRGB) % 2)
-    profile = as_input_profile(scanner)
-    assert profile is not None
-    assert profile.rstrip(b"\x00") == scanner.rstrip(b"\x00")
-    assert len(profile) % 2 == 0
+def tagged(profile: bytes, *more: tuple[bytes, bytes]) -> bytes:
+    """The profile with further tags behind its own; `tags` are name and element."""
+    count = int.from_bytes(profile[128:132], "big")
+    entries = [struct.unpack(">4sII", profile[at : at + 12]) for at in range(132, 132 + 12 * count, 12)]
+    elements = [(name, profile[at : at + size_bytes]) for name, at, size_bytes in entries] + list(more)
+    at, table, data = 132 + 12 * len(elements), b"", b""
+    for name, element in elements:
+        table += struct.pack(">4sII", name, at + len(data), len(element))
+        data += element
+    whole = profile[4:128] + struct.pack(">I", len(elements)) + table + data
+    return struct.pack(">I", len(whole) + 4) + whole
+
+
+def test_profile_holds_the_tags_of_an_input_profile_and_no_further_text() -> None:
+    text = b"text\0\0\0\0Canary^Clara\0"
+    display = tagged(SRGB, (b"meta", text), (b"dmdd", text), (b"XYZ1", text))
+    display = display[:100] + b"Canary^Clara" + display[112:]  # reserved bytes of the header
+    assert as_input_profile(display) == as_input_profile(SRGB)
+    for profile_class in (b"mntr", b"scnr"):
+        profile = as_input_profile(display[:12] + profile_class + display[16:])
+        assert profile is not None
+        assert b"Canary" not in profile
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile
+        assert opened.profile_description == ImageCms.ImageCmsProfile(io.BytesIO(SRGB)).profile.profile_description
+        assert (opened.device_class, len(profile) % 2) == ("scnr", 0)
+
+
+def test_profile_by_tables_of_a_scanner_is_kept() -> None:
+    no_matrix = tagged(SRGB.replace(b"rXYZ", b"none"), (b"A2B0", b"mft2" + bytes(40)))
+    scanner = as_input_profile(no_matrix[:12] + b"scnr" + no_matrix[16:])
+    assert scanner is not None
+    assert b"A2B0" in scanner
+    assert b"none" not in scanner
+
+
+@pytest.mark.parametrize("place", [lambda size: size - 8, lambda size: 8, lambda size: 0xFFFF_FFF0])
+def test_profile_with_an_element_outside_of_it_is_dropped(place: Callable[[int], int]) -> None:
+    entry = SRGB.index(b"desc", 128)
+    assert as_input_profile(SRGB[: entry + 4] + struct.pack(">I", place(len(SRGB))) + SRGB[entry + 8 :]) is None
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ looks at what comes out (`python -m tests.media.image_cases > docs/images.md`).
   loss.
 - **Transparency** is laid over white. **Grey** of more than 8 bits keeps them; **colour** of more is rounded to 8.
 - **CMYK** becomes sRGB, by the file's own profile where that works.
-- **ICC profiles** of RGB are carried on when they are whole, as input profiles; others are dropped. Gamma and
-  chromaticities without a profile are not applied.
+- **ICC profiles** of RGB are carried on when they are whole, as input profiles: what colours are converted by, the
+  profile's own description and its copyright. Others are dropped. Gamma and chromaticities without a profile are not
+  applied.
 - **Lossy history**: JPEG, also inside TIFF, is told as ISO_10918_1, HEIC always as ISO_23008_2. VP8 (lossy WebP) has
   no term in DICOM: Lossy Image Compression is 01, and Derivation Description names RFC_6386 and the ratio. All this
   stays told when the pixels are stored without further loss.
