@@ -20,6 +20,7 @@ from pydicom.uid import UID, MPEGTransferSyntaxes
 from media2dicom.dicom.body_parts import body_part_of
 from media2dicom.dicom.derivation import is_own
 from media2dicom.dicom.uids import IMPLEMENTATION_CLASS_UID
+from media2dicom.media.payload import H_264, H_265, JPEG, MPEG_2
 from media2dicom.validation.codes import KNOWN
 from media2dicom.validation.written import Written, all_items
 
@@ -30,12 +31,12 @@ VEILED: Final = "veiled"
 _UNREADABLE: Final = "(cannot be read)"
 _SIDES: Final = {"R": "right", "L": "left", "B": "both sides", "U": "unpaired or not known"}
 _METHODS: Final = {
-    "ISO_10918_1": "JPEG",
+    JPEG: "JPEG",
     "ISO_14495_1": "JPEG-LS",
     "ISO_15444_1": "JPEG 2000",
-    "ISO_13818_2": "MPEG-2",
-    "ISO_14496_10": "H.264",
-    "ISO_23008_2": "H.265",
+    MPEG_2: "MPEG-2",
+    H_264: "H.264",
+    H_265: "H.265",
 }
 _MODALITIES: Final = {str(code.value): str(code.meaning) for code in codes.cid29.concepts.values()} | {
     "M3D": "Model for 3D Manufacturing",

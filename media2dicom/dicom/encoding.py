@@ -19,7 +19,7 @@ from pydicom.uid import (
 
 from media2dicom.dicom.transfer_syntaxes import NATIVE_SYNTAXES
 from media2dicom.errors import OptionRefused
-from media2dicom.media.payload import MAX_SIDE, LossyHistory, Picture, Pixels
+from media2dicom.media.payload import JPEG, MAX_SIDE, LossyHistory, Picture, Pixels
 
 # 2 to 7, as 1 belongs to .70 (PS3.5 A.4.1). Of these 4 and 6 make pictures smallest, 6 most photographs (measured).
 PREDICTOR_OF_57: Final = 6
@@ -69,7 +69,7 @@ def encode(picture: Picture, transfer_syntax_uid: str, *, jpeg_quality: int) -> 
         kept = picture.kept_jpeg
         if transfer_syntax_uid != JPEGBaseline8Bit:
             raise OptionRefused("The file's own JPEG stream is baseline and cannot be relabelled.")
-        history = (LossyHistory(_ratio(picture, len(kept.bitstream)), "ISO_10918_1"),)
+        history = (LossyHistory(_ratio(picture, len(kept.bitstream)), JPEG),)
         # The one YCbCr value that lossy JPEG has in DICOM, whatever the stream's own subsampling (PS3.5 8.2.1);
         # every decoder goes by the stream.
         said = kept.photometric_interpretation
@@ -89,7 +89,7 @@ def encode(picture: Picture, transfer_syntax_uid: str, *, jpeg_quality: int) -> 
         return _frame(picture, _lossless(picture, pixels, predictor), plain, picture.bits_stored, past)
     if transfer_syntax_uid in (JPEGBaseline8Bit, JPEGExtended12Bit):
         data, bits = _lossy(picture, pixels, transfer_syntax_uid, jpeg_quality)
-        now = LossyHistory(_ratio(picture, len(data)), "ISO_10918_1")
+        now = LossyHistory(_ratio(picture, len(data)), JPEG)
         return _frame(picture, data, "YBR_FULL_422" if color else plain, bits, (*past, now))
     raise OptionRefused(f"Transfer syntax {transfer_syntax_uid} is not one that the project writes.")
 

@@ -12,12 +12,11 @@ from media2dicom.dicom.encoding import EncodedFrame
 from media2dicom.dicom.part10 import Bulk, encapsulated_bulk, native_bulk, spooled_frames
 from media2dicom.dicom.transfer_syntaxes import NATIVE_SYNTAXES
 from media2dicom.dicom.values import decimal_string
-from media2dicom.media.payload import LossyHistory, Picture
+from media2dicom.media.payload import H_264, H_265, JPEG, MPEG_2, LossyHistory, Picture
 
 # C.7.6.1.1.5.2, with the additions of later editions
 DEFINED_METHODS: Final = frozenset(
-    {"ISO_10918_1", "ISO_14495_1", "ISO_15444_1", "ISO_15444_2", "ISO_15444_15", "ISO_18181_1"}
-    | {"ISO_13818_2", "ISO_14496_10", "ISO_23008_2"}
+    {JPEG, "ISO_14495_1", "ISO_15444_1", "ISO_15444_2", "ISO_15444_15", "ISO_18181_1", MPEG_2, H_264, H_265}
 )
 
 

@@ -23,7 +23,7 @@ from media2dicom.dicom.part10 import write_part10
 from media2dicom.dicom.picture_classes import Family, Kind, kind_of, sop_class_of
 from media2dicom.errors import CacheFailed, MediaDamaged, OptionRefused
 from media2dicom.limits import refuse_over_limit
-from media2dicom.media.payload import LossyHistory, Picture, Pictures
+from media2dicom.media.payload import JPEG, LossyHistory, Picture, Pictures
 from media2dicom.model import Instance
 
 
@@ -67,7 +67,7 @@ def _decoded_if_rgb(picture: Picture) -> Picture:
     if kept is None or kept.photometric_interpretation != "RGB":
         return picture
     pixels = decode(kept.bitstream, kept.photometric_interpretation)
-    past = LossyHistory(pixels.nbytes / len(kept.bitstream), "ISO_10918_1")
+    past = LossyHistory(pixels.nbytes / len(kept.bitstream), JPEG)
     return replace(picture, pixels=pixels, kept_jpeg=None, lossy=past)
 
 

@@ -9,18 +9,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pillow_heif  # type: ignore[import-untyped, unused-ignore]
 
 from media2dicom.errors import MediaDamaged
 from media2dicom.media.image import ImageFormat, Look, refuse_unseen
-from media2dicom.media.payload import LossyHistory, Picture
+from media2dicom.media.payload import H_265, LossyHistory, Picture
 from media2dicom.media.pixels import on_white, picture_of, scaled_to_8_bits
 from media2dicom.model import Options
 
-METHOD: Final = "ISO_23008_2"  # PS3.3 C.7.6.1.1.5.1
 _FAULTS = (ValueError, EOFError, SyntaxError, RuntimeError, OSError, MemoryError)
 
 
@@ -50,7 +49,7 @@ def read(path: Path, options: Options) -> Picture:
     return picture_of(
         pixels,
         bits if pixels.dtype == np.uint16 else 8,
-        LossyHistory(raw_bytes / path.stat().st_size, METHOD),
+        LossyHistory(raw_bytes / path.stat().st_size, H_265),
         image.info.get("icc_profile"),
     )
 

@@ -22,12 +22,11 @@ from media2dicom.media.exif import upright
 from media2dicom.media.image import ImageFormat, Look, keeps_bitstream
 from media2dicom.media.jpeg import JpegFile, JpegHeader, Process, read_jpeg, read_jpeg_header
 from media2dicom.media.jpeg_scan import refuse_broken_scans
-from media2dicom.media.payload import KeptJpeg, LossyHistory, Picture
+from media2dicom.media.payload import JPEG, KeptJpeg, LossyHistory, Picture
 from media2dicom.media.pillow import loaded
 from media2dicom.media.pixels import fitting_profile, picture_of, scaled_to_8_bits
 from media2dicom.model import Options
 
-METHOD: Final = "ISO_10918_1"  # PS3.3 C.7.6.1.1.5.1
 _HEADER_BYTES: Final = 262_144  # enough for most JPEG headers
 _MAX_HEADER_BYTES: Final = 33_554_432  # an ICC profile has 16,707,345 at most
 
@@ -99,7 +98,7 @@ def _history(file: JpegFile) -> LossyHistory | None:
     if header.process is Process.LOSSLESS:
         return None
     raw_bits = header.rows * header.columns * header.samples_per_pixel * header.precision
-    return LossyHistory(raw_bits / 8 / len(file.bitstream), METHOD)
+    return LossyHistory(raw_bits / 8 / len(file.bitstream), JPEG)
 
 
 def _decoded(file: JpegFile) -> tuple[NDArray[Any], int]:

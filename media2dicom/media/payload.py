@@ -19,13 +19,16 @@ DATASET_BYTES: Final = 4_000  # of an instance, everything but the pixels or the
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
+# Methods of lossy compression (PS3.3 C.7.6.1.1.5.1).
+JPEG, MPEG_2, H_264, H_265 = "ISO_10918_1", "ISO_13818_2", "ISO_14496_10", "ISO_23008_2"
+
 
 @dataclass(frozen=True)
 class LossyHistory:
     """How the pixels were compressed with loss before they came here (PS3.3 C.7.6.1.1.5)."""
 
     ratio: float  # uncompressed bytes / compressed bytes
-    method: str  # ISO_10918_1 (JPEG), ISO_14496_10 (H.264)
+    method: str  # one of those above, or the name of another codec
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from media2dicom.errors import MediaDamaged, MediaUnsupported
 from media2dicom.media.exif import UPRIGHT, upright
 from media2dicom.media.image import ImageFormat, Look
 from media2dicom.media.jpeg import read_jpeg
-from media2dicom.media.jpeg_reader import METHOD, refuse_rotten
-from media2dicom.media.payload import LossyHistory, Picture
+from media2dicom.media.jpeg_reader import refuse_rotten
+from media2dicom.media.payload import JPEG, LossyHistory, Picture
 from media2dicom.media.pillow import FAULTS, loaded
 from media2dicom.media.pixels import on_white, picture_of, scaled_to_8_bits
 from media2dicom.media.tiff_directory import (
@@ -248,7 +248,7 @@ def _history(page: _Page, data: bytearray) -> LossyHistory:
         stream = bytes(data[offset : offset + length])
         refuse_rotten(read_jpeg(page.jpeg_tables[:-2] + stream[2:] if page.jpeg_tables else stream))
     raw_bytes = page.rows * page.columns * page.samples
-    return LossyHistory(raw_bytes / max(1, sum(length for _, length in page.strips)), METHOD)
+    return LossyHistory(raw_bytes / max(1, sum(length for _, length in page.strips)), JPEG)
 
 
 def _decoded_cmyk(page: _Page, data: bytearray) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from media2dicom.dicom.transfer_syntaxes import VIDEO_SYNTAX_UIDS
+from media2dicom.media.payload import H_264, H_265, JPEG, MPEG_2
 from media2dicom.validation import conditions as when
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.iods import IOD
@@ -17,10 +18,10 @@ from media2dicom.validation.written import PIXEL_DATA, Written
 
 _GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
 _METHODS: Final = {  # of the syntaxes that lose something themselves (PS3.3 C.7.6.1.1.5.1)
-    **dict.fromkeys(("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"), "ISO_10918_1"),
-    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (100, 101)), "ISO_13818_2"),
-    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in range(102, 107)), "ISO_14496_10"),
-    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (107, 108)), "ISO_23008_2"),
+    **dict.fromkeys(("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"), JPEG),
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (100, 101)), MPEG_2),
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in range(102, 107)), H_264),
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (107, 108)), H_265),
 }
 _LOSSY: Final = "PS3.3 C.7.6.1.1.5"
 
