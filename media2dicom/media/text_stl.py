@@ -37,7 +37,9 @@ _WORDS: Final = (
     (b"vertex", b" 1e302 "),
 )
 # A name may hold any words and numbers, up to the end of its line or, in a file without lines, to its first facet.
-_NAME_LINE: Final = re.compile(rb"(?m)(?:^[ \t]*|(?<=endfacet)[ \t]+)(?:end[ \t]*)?solid[^\n]*?(?=facet[ \t]+normal|$)")
+_NAME_LINE: Final = re.compile(
+    rb"(?m)(?:^[ \t]*|(?<=endfacet)[ \t]+)(?:end[ \t]*)?solid[^\n]*?(?=facet[ \t]+normal[^\n]*?outer[ \t]+loop|$)"
+)
 _NOT_A_NUMBER: Final = re.compile(rb"[-+]?\d+\.#[a-z0-9]+")  # as Microsoft's runtime prints NaN and infinity
 _BARE: Final = np.array([0, 1, 5, 9, 13])  # places of the words in a facet without a normal
 _FULL: Final = np.array([0, 4, 8, 12, 16])  # ... and with one
