@@ -11,6 +11,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from media2dicom.dicom.references import Source
 from media2dicom.dicom.uids import sop_instance_uid
 from media2dicom.errors import CacheFailed, CellRefused, OptionRefused, SourceUnusable
 from media2dicom.manifest.columns import COLUMN, header_name
@@ -18,7 +19,7 @@ from media2dicom.manifest.fitting import fitting
 from media2dicom.manifest.values import ValueRefused
 from media2dicom.media import content_sha256, media_type_of
 from media2dicom.model import Instance, Options, Row
-from media2dicom.preparing import Source, plan, prepare
+from media2dicom.preparing import plan, prepare
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pydicom.dataset import Dataset
-
 from media2dicom.dicom.building import Build, build_instances
+from media2dicom.dicom.references import Source
 from media2dicom.errors import sealed
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media import open_media, plan_media
@@ -26,14 +25,6 @@ class Prepared:
     plan: MediaPlan
     instances: tuple[Instance, ...]
     warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Source:
-    """The header that lends patient and study, and the modality for images where it is no image's."""
-
-    header: Dataset
-    image_modality: str | None = None
 
 
 def plan(row: Row, settings: Settings) -> MediaPlan:

@@ -1,17 +1,19 @@
-"""How an instance refers to its source: references, their purposes, and what counts as an image.
+"""The source: the instance that lends identity, whether it is an image, and how other instances refer to it.
 
 Nothing is copied here (`attributes.py`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
+from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
-from media2dicom.dicom.values import valid_text
+from media2dicom.dicom.values import text_of, valid_text
 from media2dicom.errors import SourceUnusable
 
 # Modalities (PS3.3 C.7.3.1.1.1) whose series hold no images of the patient.
@@ -22,7 +24,14 @@ NOT_IMAGES: Final = frozenset(
         *("ECG", "EPS", "HD", "RESP", "EEG", "EMG", "EOG", "AR", "KER", "VA", "SRF", "OPV", "LEN", "IOL"),
     )
 )
-
+# Images by their IOD, which has pixels of the patient, though not by the name of their class (PS3.4 B.5).
+_IMAGES_BY_IOD: Final = frozenset(
+    (
+        *(uid.EnhancedUSVolumeStorage, uid.ParametricMapStorage),
+        *(uid.OphthalmicThicknessMapStorage, uid.CornealTopographyMapStorage),
+        uid.OphthalmicOpticalCoherenceTomographyBscanVolumeAnalysisStorage,
+    )
+)
 
 # Purposes of reference: value, scheme, meaning. The last three are in CID 7060 and in CID 7013.
 ANATOMIC_IMAGE: Final = ("121338", "DCM", "Anatomic image")  # CID 7201
@@ -32,17 +41,25 @@ SOURCE_RAW_DATA: Final = ("128226", "DCM", "Source raw data")
 SOURCE_REPORT: Final = ("128225", "DCM", "Source report")
 
 
+@dataclass(frozen=True)
+class Source:
+    """What lends patient and study to new instances, and the modality for images where it is no image itself."""
+
+    header: Dataset
+    image_modality: str | None = None  # of an image series of the study, if any
+
+
 def is_image_class(sop_class_uid: str, modality: str) -> bool:
-    """Whether instances are images: by the name of a standard SOP Class, else by the series' Modality."""
+    """Whether instances are images: by their SOP Class where it is a standard one, else by the series' Modality."""
     name = UID(sop_class_uid).name
     if sop_class_uid and name != sop_class_uid:
-        return "Image Storage" in name
+        return "Image Storage" in name or sop_class_uid in _IMAGES_BY_IOD
     return modality not in NOT_IMAGES
 
 
 def is_image(source: Dataset) -> bool:
     """Whether the source instance is an image (it has Rows), so that image references may name it."""
-    return "Rows" in source and is_image_class(str(source.get("SOPClassUID", "")), valid_text(source, "Modality"))
+    return "Rows" in source and is_image_class(text_of(source, "SOPClassUID"), valid_text(source, "Modality"))
 
 
 def code_item(value: str, scheme: str, meaning: str) -> Dataset:

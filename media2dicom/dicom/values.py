@@ -102,6 +102,15 @@ def valid_text(source: Dataset, keyword: str) -> str:
     return "" if element is None else str(element.value)
 
 
+def text_of(dataset: Dataset, keyword: str) -> str:
+    """The value as text without padding, be it valid or not; empty when it is absent or cannot be read."""
+    try:
+        value = dataset.get(keyword)
+    except Exception:  # noqa: BLE001 - whatever foreign bytes make pydicom raise; its text may hold the value
+        return ""
+    return "" if value is None else str(value).strip(" \0")
+
+
 def is_undeclared(source: Dataset, element: DataElement) -> bool:
     """Whether an element has characters that its source's Specific Character Set does not provide for."""
     return element.VR in _CHARSET_VRS and not str(element.value).isascii() and declared(source) is Declared.NOTHING

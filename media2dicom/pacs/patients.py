@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 from pydicom.dataset import Dataset
 
-from media2dicom.dicom.values import valid_text
+from media2dicom.dicom.values import text_of, valid_text
 from media2dicom.errors import Media2DicomError, sealed
-from media2dicom.pacs.query import StudyMatch, find_study, query_association, text_of
+from media2dicom.pacs.query import StudyMatch, find_study, patient_id_of, query_association
 from media2dicom.person_names import are_comparable, may_be_one_name, spellings
 from media2dicom.settings import Server, Settings
 
@@ -41,7 +41,7 @@ def ask_studies(
 
 def contradiction(study: StudyMatch, instance: Dataset) -> str:
     """What shows that the instance is not of that study and patient, in words without values; empty if nothing does."""
-    patient_id = text_of(instance, "PatientID")
+    patient_id = patient_id_of(instance)
     if text_of(instance, "StudyInstanceUID") != study.study_instance_uid:
         return "the Study Instance UIDs differ"
     if patient_id != study.patient_id:

@@ -19,7 +19,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
     StudyRootQueryRetrieveInformationModelFind,
 )
 
-from media2dicom.dicom.values import valid_text
+from media2dicom.dicom.values import text_of, valid_text
 from media2dicom.errors import CellRefused, IdentityMismatch, QueryFailed, SeveralStudies, StudyNotFound
 from media2dicom.pacs.associations import associate
 from media2dicom.settings import Server, Settings
@@ -188,7 +188,7 @@ def _studies(association: Association, keyword: str, value: str) -> Iterator[Stu
     for answer in _find(association, keys):
         match = StudyMatch(
             study_instance_uid=text_of(answer, "StudyInstanceUID"),
-            patient_id=text_of(answer, "PatientID"),
+            patient_id=patient_id_of(answer),
             patient_name=valid_text(answer, "PatientName"),
             patient_birth_date=valid_text(answer, "PatientBirthDate"),
             accession_number=text_of(answer, "AccessionNumber"),
@@ -214,7 +214,7 @@ def _instance(answer: Dataset, study: str = "", series: str = "") -> InstanceMat
         sop_class_uid=text_of(answer, "SOPClassUID"),
         series_instance_uid=text_of(answer, "SeriesInstanceUID") or series,
         study_instance_uid=text_of(answer, "StudyInstanceUID") or study,
-        patient_id=text_of(answer, "PatientID"),
+        patient_id=patient_id_of(answer),
         instance_number=_number(answer, "InstanceNumber"),
         number_of_frames=_number(answer, "NumberOfFrames"),
         rows=_number(answer, "Rows"),
@@ -257,13 +257,9 @@ def _uid(value: str, column: str) -> str:
     return value
 
 
-def text_of(dataset: Dataset, keyword: str) -> str:
-    """The value as text without padding; empty when absent or unreadable."""
-    try:
-        value = dataset.get(keyword)
-    except Exception:  # noqa: BLE001  # whatever a foreign PACS's bytes make pydicom raise; its text may hold the value
-        return ""
-    return "" if value is None else str(value).strip(" \0")
+def patient_id_of(dataset: Dataset) -> str:
+    """Patient ID as it is copied into objects; where that cannot be, as it stands."""
+    return valid_text(dataset, "PatientID") or text_of(dataset, "PatientID")
 
 
 def _number(answer: Dataset, keyword: str) -> int | None:

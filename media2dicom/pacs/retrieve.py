@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
 
@@ -24,7 +23,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 )
 
 from media2dicom.dicom.attributes import MANUFACTURER  # how our own results are known again
-from media2dicom.dicom.references import NOT_IMAGES, is_image_class
+from media2dicom.dicom.references import NOT_IMAGES, Source, is_image, is_image_class
+from media2dicom.dicom.values import text_of
 from media2dicom.errors import IdentityMismatch, RetrieveFailed, SourceUnusable
 from media2dicom.pacs.associations import MAX_CONTEXTS, associate
 from media2dicom.pacs.listener import listening
@@ -36,7 +36,6 @@ from media2dicom.pacs.query import (
     find_images,
     find_series,
     query_association,
-    text_of,
 )
 from media2dicom.pacs.syntaxes import COMPRESSED, OTHERS, RECEIVABLE, SOURCE_CLASSES, STORAGE_CLASSES, UNCOMPRESSED
 from media2dicom.settings import Retrieve, Server, Settings
@@ -56,15 +55,7 @@ _BULK: Final = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class RetrievedSource:
-    """What lends a study's identity to new instances."""
-
-    header: Dataset  # file_meta included; no bulk data
-    image_modality: str | None  # when the source is no image: Modality of an image series of the study, if any
-
-
-def retrieve_source(server: Server, settings: Settings, study: StudyMatch) -> RetrievedSource:
+def retrieve_source(server: Server, settings: Settings, study: StudyMatch) -> Source:
     """Choose one instance of the study, always the same one, and fetch its header.
 
     Images come before presentation states, reports, documents, models and the like, our own earlier results last. One
@@ -76,12 +67,10 @@ def retrieve_source(server: Server, settings: Settings, study: StudyMatch) -> Re
         series = sorted(find_series(association, study.study_instance_uid), key=_rank)
         candidates = _candidates(association, study, series)
         header = _first_usable(server, settings, study, candidates)
-    modality = str(header.get("Modality", ""))
-    image_modality = None
-    if not is_image_class(str(header.get("SOPClassUID", "")), modality):
-        foreign = (one.modality for one in series if _rank(one)[:2] == (False, False))
-        image_modality = next((modality for modality in foreign if modality), None)
-    return RetrievedSource(header, image_modality)
+    if is_image(header):
+        return Source(header)
+    foreign = (one.modality for one in series if _rank(one)[:2] == (False, False))
+    return Source(header, next((modality for modality in foreign if modality), None))
 
 
 def _first_usable(
@@ -122,19 +111,21 @@ def _rank(series: SeriesMatch) -> tuple[bool, bool, bool, int, str]:
 
 def _candidates(association: Association, study: StudyMatch, series: list[SeriesMatch]) -> Iterator[InstanceMatch]:
     """One instance per series, images first; the PACS is asked for a series only when its turn comes."""
-    later = []
+    no_images, not_receivable = [], []
     for one in series:
         images = find_images(association, study.study_instance_uid, one.series_instance_uid)
         images = [match for match in images if match.sop_instance_uid]
         if not images:
             continue
         chosen = min(images, key=_size)
-        # The Modality of a series may be an image's while its instances are documents.
-        if one.modality not in NOT_IMAGES and not is_image_class(chosen.sop_class_uid, one.modality):
-            later.append(chosen)
+        if chosen.sop_class_uid and chosen.sop_class_uid not in STORAGE_CLASSES:
+            not_receivable.append(chosen)  # a private class, such as raw data of an MR series
+        elif one.modality not in NOT_IMAGES and not is_image_class(chosen.sop_class_uid, one.modality):
+            no_images.append(chosen)  # the Modality of a series may be an image's while its instances are documents
         else:
             yield chosen
-    yield from later
+    yield from no_images
+    yield from not_receivable
 
 
 def _size(match: InstanceMatch) -> tuple[bool, int, bool, int, str]:

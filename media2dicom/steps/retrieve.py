@@ -11,6 +11,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from media2dicom.cache import atomic_write
+from media2dicom.dicom.references import Source
+from media2dicom.dicom.values import text_of
 from media2dicom.errors import Media2DicomError, sealed
 from media2dicom.identity import confirm_identity
 from media2dicom.ledger import LedgerRow
@@ -62,15 +64,16 @@ def _header(bench: Workbench, run_id: str, study_key: str, row: LedgerRow) -> Da
         if bench.ledger.source(run_id, study_key) is None or not path.is_file():
             with bench.server_slots[row.destination]:
                 server = bench.settings.servers[row.destination]
-                header, modality = fetch_source(server, bench.settings, submitted(row))
+                found = fetch_source(server, bench.settings, submitted(row))
             with atomic_write(path) as file:
-                header.save_as(file, enforce_file_format=True)
-            bench.ledger.put_source(run_id, study_key, SourceStudy(str(header.StudyInstanceUID), path, modality))
+                found.header.save_as(file, enforce_file_format=True)
+            study = SourceStudy(text_of(found.header, "StudyInstanceUID"), path, found.image_modality)
+            bench.ledger.put_source(run_id, study_key, study)
     return dcmread(path)
 
 
-def fetch_source(server: Server, settings: Settings, row: Row) -> tuple[Dataset, str | None]:
-    """The header that the row's study lends, and the modality for images where the header is no image's.
+def fetch_source(server: Server, settings: Settings, row: Row) -> Source:
+    """What the row's study lends.
 
     Raises RowRefused (no study, several, an instance of another study or patient than the query's answer) and
     PacsError. Whether the patient is the row's is not asked here (`identity.confirm_identity`).
@@ -79,8 +82,7 @@ def fetch_source(server: Server, settings: Settings, row: Row) -> tuple[Dataset,
         study = find_study(
             association, study_instance_uid=row.study_instance_uid, accession_number=row.accession_number
         )
-    found = retrieve_source(server, settings, study)
-    return found.header, found.image_modality
+    return retrieve_source(server, settings, study)
 
 
 def headers(bench: Workbench, run_id: str, rows: Iterable[LedgerRow]) -> dict[str, tuple[SourceStudy, Dataset]]:

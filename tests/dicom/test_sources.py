@@ -27,13 +27,17 @@ CLASSES = {
     **{"12.2": "RF", "12.2.1": "RF", "2": "CT", "2.1": "CT", "20": "NM", "3": "US", "3.1": "US", "4": "MR"},
     **{"4.1": "MR", "4.2": "MR", "6": "US", "6.1": "US", "7": "OT", "77.1.4": "XC", "88.11": "SR"},
 }
+# Images whose class has another name.
+MAPS = {"6.2": "US", "30": "MR", "77.1.5.8": "OPTBSV", "81.1": "OPM", "82.1": "OPM"}
+CLASSES |= MAPS
 NO_IMAGES = {"104.1": "128225", "4.2": "128224", "88.11": "128225"} | {f"11.{n}": "128225" for n in (1, 2, 3, 4)}
 SYNTAXES = (BASELINE, EXTENDED, P14, SV1, EXPLICIT)
 
 
 def stored(suffix: str, modality: str, *, study: str) -> Dataset:
     """The smallest instance of a class that says what a PACS wants to know."""
-    source = making.made_source(f"1.2.840.10008.5.1.4.1.1.{suffix}", modality)
+    size = {"Rows": 16, "Columns": 16} if suffix in MAPS else {}
+    source = making.made_source(f"1.2.840.10008.5.1.4.1.1.{suffix}", modality, **size)
     source.StudyInstanceUID = derived_uid("study", study)
     source.SeriesInstanceUID = derived_uid("series", study, suffix)
     source.SOPInstanceUID = derived_uid("instance", study, suffix)
@@ -78,7 +82,8 @@ def test_study_of_each_storage_class_is_found_retrieved_and_lends_its_identity_t
 ) -> None:
     settings: Settings = archive.settings(tmp_path)
     row = making.row(study_instance_uid=derived_uid("study", suffix))
-    header, image_modality = fetch_source(settings.servers["pacs"], settings, row)
+    source = fetch_source(settings.servers["pacs"], settings, row)
+    header, image_modality = source.header, source.image_modality
     name = UID(f"1.2.840.10008.5.1.4.1.1.{suffix}").name.replace(" Storage", "").replace(" - For ", ", for ")
     name += ", retired" if suffix in ("3", "6") else ""
 
@@ -109,5 +114,5 @@ def test_study_with_images_lends_an_image_though_documents_come_first(archive: p
     archive.load([stored("11.1", "PR", study="mixed"), stored("1.1", "DX", study="mixed")])
     settings = archive.settings(tmp_path)
     row = making.row(study_instance_uid=derived_uid("study", "mixed"))
-    header, image_modality = fetch_source(settings.servers["pacs"], settings, row)
-    assert (header.Modality, image_modality) == ("DX", None)
+    source = fetch_source(settings.servers["pacs"], settings, row)
+    assert (source.header.Modality, source.image_modality) == ("DX", None)

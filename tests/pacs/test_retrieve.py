@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import socket
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,10 +14,13 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
+from pynetdicom import register_uid
+from pynetdicom.service_class import StorageServiceClass
 
 from media2dicom.errors import IdentityMismatch, PacsError, RetrieveFailed, SourceUnusable
 from media2dicom.pacs.query import StudyMatch, find_study, query_association
 from media2dicom.pacs.retrieve import retrieve_source
+from media2dicom.pacs.syntaxes import STORAGE_CLASSES
 from media2dicom.settings import Server, Settings
 from tests import peers
 from tests.pacs import studies
@@ -80,6 +84,45 @@ def test_image_comes_before_reports_and_own_results(pacs: peers.Peer, settings: 
     for _ in range(2):  # always the same one
         source = retrieve_source(pacs.server(), settings, study)
         assert source.header.SOPInstanceUID == image.SOPInstanceUID
+
+
+@pytest.fixture
+def csa_pacs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[peers.Peer]:
+    """A PACS that takes a private class of data beside the images of an MR study."""
+    register_uid(CSA_NON_IMAGE, "CSANonImage", StorageServiceClass)
+    monkeypatch.setattr("media2dicom.pacs.demo.STORAGE_CLASSES", (*STORAGE_CLASSES, CSA_NON_IMAGE))
+    with peers.demo_pacs(tmp_path / "csa") as running:
+        yield running
+
+
+CSA_NON_IMAGE = "1.3.12.2.1107.5.9.1"
+
+
+def csa(like: Dataset, number: int) -> Dataset:
+    data = studies.image(like, SOPClassUID=CSA_NON_IMAGE, SeriesInstanceUID=generate_uid(), SeriesNumber=number)
+    for keyword in ("Rows", "Columns", "PixelData", "NumberOfFrames"):
+        if keyword in data:
+            delattr(data, keyword)
+    return data
+
+
+@pytest.mark.parametrize("retrieve", ["get", "move"])
+def test_image_comes_before_private_classes_of_its_modality(
+    csa_pacs: peers.Peer, tmp_path: Path, retrieve: str
+) -> None:
+    image = studies.image(Modality="MR", SeriesNumber=9)
+    csa_pacs.load([*(csa(image, number) for number in (1, 2, 3)), image])
+    server, settings = csa_pacs.server(retrieve=retrieve), csa_pacs.settings(tmp_path)
+    source = retrieve_source(server, settings, study_of(server, settings, image))
+    assert (source.header.SOPInstanceUID, source.image_modality) == (image.SOPInstanceUID, None)
+
+
+def test_private_class_serves_when_there_is_nothing_else_and_is_no_image(csa_pacs: peers.Peer, tmp_path: Path) -> None:
+    data = csa(studies.image(Modality="MR"), 1)
+    csa_pacs.load([data])
+    server, settings = csa_pacs.server(), csa_pacs.settings(tmp_path)
+    source = retrieve_source(server, settings, study_of(server, settings, data))
+    assert (source.header.SOPInstanceUID, source.image_modality) == (data.SOPInstanceUID, "MR")
 
 
 def test_own_result_serves_when_there_is_nothing_else(pacs: peers.Peer, settings: Settings) -> None:
