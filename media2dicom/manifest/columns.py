@@ -46,7 +46,7 @@ COLUMNS: Final = (
     Column("media", Kind.REQUIRED, values.any_text, "The file, relative to the manifest's folder or a media root."),
     Column("study_instance_uid", Kind.REQUIRED, values.uid, "The study; or its accession number.", identifier=True),
     Column(
-        "accession_number", Kind.REQUIRED, values.identifier(_SH), "The study, when its UID is empty.", identifier=True
+        "accession_number", Kind.REQUIRED, values.query_key(_SH), "The study, when its UID is empty.", identifier=True
     ),
     Column("patient_id", Kind.REQUIRED, values.identifier(64), "Must equal the PACS's Patient ID.", identifier=True),
     Column("row_id", Kind.SAFETY, _LO, "Your own stable name for the row; made from the content when empty."),
@@ -58,7 +58,7 @@ COLUMNS: Final = (
     Column("series_number", Kind.SERIES, _SERIES_NUMBER, "Series Number, 0 to 2147483647."),
     Column("series_group", Kind.SERIES, _LO, "Rows that share it become one series."),
     Column("instance_order", Kind.SERIES, _SERIES_NUMBER, "Place in the series; the row's place in it when empty."),
-    Column("accession_override", Kind.SERIES, values.identifier(_SH), "Replaces the study's number.", identifier=True),
+    Column("accession_override", Kind.SERIES, values.query_key(_SH), "Replaces the study's number.", identifier=True),
     Column("modality", Kind.SERIES, values.modality, "Replaces the source's Modality, e.g. XC."),
     Column(
         "sop_class_policy",

@@ -66,12 +66,10 @@ def text(limit: int) -> Parser:
 
 
 def identifier(limit: int) -> Parser:
-    """An ID that a PACS is asked for: as `text`, and no wildcard, no invisible character, no lost digits."""
+    """An ID: as `text`, and no invisible character, no lost digits."""
     plain = text(limit)
 
     def parse(value: str) -> object:
-        if re.search(r"[*?]", value):  # would match other patients' studies in a query (PS3.4 C.2.2.2.4)
-            raise ValueRefused("the value holds a wildcard (* or ?)", "Write the complete ID.")
         if any(unicodedata.category(character) == "Cf" for character in value):
             raise ValueRefused("the value holds an invisible character", "Type the ID anew instead of pasting it.")
         if re.fullmatch(r"[0-9]+([.,][0-9]+)?[eE]\+[0-9]+", value):
@@ -80,6 +78,18 @@ def identifier(limit: int) -> Parser:
                 "Format the column as text and enter the ID again.",
             )
         return plain(value)
+
+    return parse
+
+
+def query_key(limit: int) -> Parser:
+    """An ID that a PACS is asked for: as `identifier`, and no wildcard."""
+    single = identifier(limit)
+
+    def parse(value: str) -> object:
+        if re.search(r"[*?]", value):  # would match other patients' studies in a query (PS3.4 C.2.2.2.4)
+            raise ValueRefused("the value holds a wildcard (* or ?)", "Write the complete number.")
+        return single(value)
 
     return parse
 

@@ -55,6 +55,7 @@ UNDERSTOOD = [
     ("sop_class_policy", "visible_light", SopClassPolicy.VISIBLE_LIGHT),
     ("study_instance_uid", "1.2.0.34", "1.2.0.34"),
     ("patient_id", "1e5", "1e5"),
+    ("patient_id", "P*1?", "P*1?"),  # compared with the PACS's, never a key of a query
     ("media_sha256", "AB" * 32, "ab" * 32),
 ]
 
@@ -98,8 +99,9 @@ REFUSED = [
     ("study_instance_uid", "1.2.*"),
     ("study_instance_uid", "1." + "2" * 63),
     ("study_instance_uid", "2"),
-    ("patient_id", "12*"),
-    ("patient_id", "1?"),
+    ("accession_number", "12*"),
+    ("accession_number", "1?"),
+    ("accession_override", "1?"),
     ("patient_id", "1\\2"),
     ("patient_id", "1.23E+17"),
     ("patient_id", "1,23E+17"),
