@@ -13,7 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 from pydicom import dcmread
 
-from media2dicom.errors import MediaDamaged, MediaTooLarge
+from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported
 from media2dicom.media import open_media, plan_media
 from media2dicom.model import Options, SopClassPolicy
 from media2dicom.settings import Settings
@@ -21,6 +21,7 @@ from tests.checkers import check
 from tests.dicom import making as dicom_making
 from tests.media import making_images as making
 from tests.media.image_cases import PHOTO, RGB
+from tests.media.image_cases.table import SRGB
 from tests.media.image_cases.taking import taken
 
 CMYK = np.asarray(PHOTO.convert("CMYK"))
@@ -139,14 +140,37 @@ def test_page_without_a_resolution_has_square_pixels(tmp_path: Path) -> None:
     assert taken(path).pixel_aspect_ratio is None
 
 
-def test_page_whose_resolution_is_not_in_the_file_is_read(tmp_path: Path) -> None:
-    path = fax(tmp_path / "a.tif", 204, 98, mode="RGB")
+@pytest.mark.parametrize("mode", ["RGB", "CMYK"])
+def test_page_whose_resolution_is_not_in_the_file_is_read(mode: str, tmp_path: Path) -> None:
+    path = fax(tmp_path / "a.tif", 204, 98, mode=mode)
     content = bytearray(path.read_bytes())
     at = content.index(struct.pack("<HHI", 282, 5, 1))
     struct.pack_into("<I", content, at + 8, 0x7FFF_FFFF)
     path.write_bytes(content)
     np.testing.assert_array_equal(taken(path).pixels, RGB)
     assert taken(path).pixel_aspect_ratio is None
+
+
+# --- what is beside or inside a page ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", ["rgb", "separated"])
+def test_page_whose_profile_is_not_in_the_file_is_read(page: str, tmp_path: Path) -> None:
+    content = bytearray(chain((RGB if page == "rgb" else CMYK, {"photometric": page, "iccprofile": SRGB})))
+    struct.pack_into("<I", content, content.index(struct.pack("<HHI", 34675, 7, len(SRGB))) + 8, 0x7FFF_FFFF)
+    path = tmp_path / "a.tif"
+    path.write_bytes(content)
+    np.testing.assert_array_equal(taken(path).pixels, RGB)
+    assert taken(path).icc_profile is None
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "rgb"])
+def test_lossless_jpeg_inside_is_another_coding_and_no_damage(photometric: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    options = {"photometric": photometric, "compression": "jpeg", "compressionargs": {"lossless": True, "predictor": 1}}
+    path.write_bytes(chain((GREY if photometric == "minisblack" else RGB, options)))
+    with pytest.raises(MediaUnsupported, match="lossless"):
+        taken(path)
 
 
 @pytest.mark.parametrize(

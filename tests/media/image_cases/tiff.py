@@ -180,6 +180,12 @@ TIFF_CASES = (
         refused=MediaUnsupported,
         why="this coding is not read",
     ),
+    _tiff(
+        "JPEG of 12 bits, or lossless, inside",
+        by_tifffile(GREY16 >> 4, compression="jpeg", compressionargs={"bitspersample": 12}, bitspersample=12),
+        refused=MediaUnsupported,
+        why="this coding is not read",
+    ),
     _tiff("cut off", lambda: by_tifffile(RGB, photometric="rgb")()[:-500], refused=MediaDamaged, why="it is cut off"),
     _tiff(
         "rotten JPEG inside",
