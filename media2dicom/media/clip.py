@@ -10,20 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 from media2dicom.dicom.frame_times import evenly_spaced, frame_time_vector
 from media2dicom.errors import MediaDamaged, MediaUnsupported, OptionRefused
-from media2dicom.media.containers import CONTAINERS, Container, container_of
+from media2dicom.media.containers import CONTAINERS, container_of
 from media2dicom.media.ffmpeg import EXACT, running_ffmpeg
 from media2dicom.media.kept_stream import H264_LEVELS, KEPT_CODECS, H264Level, not_kept, transfer_syntaxes
 from media2dicom.media.listing import METHODS, list_video
 from media2dicom.media.packets import Listing, list_packets, usual_matrix
 from media2dicom.media.parameter_sets import PARAMETERS_ALONE, Parameters, all_parameters
 from media2dicom.media.payload import DATASET_BYTES, Clip, LossyHistory, MediaPlan
+from media2dicom.media.sampling import usual_rate
 from media2dicom.media.stream_texts import PICTURES_ALONE, take_texts_out
 from media2dicom.model import Options, VideoMode
 from media2dicom.settings import Settings
@@ -51,6 +50,13 @@ class _Way:
     columns: int = 0
     warnings: tuple[str, ...] = ()
 
+    @property
+    def frames(self) -> int:
+        """As expected: at a constant rate, one more than its periods between the first and the last."""
+        if self.constant_rate is None:
+            return len(self.times_ms)
+        return round((self.times_ms[-1] - self.times_ms[0]) / 1000 * self.constant_rate) + 1
+
 
 def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
     """Demuxes only. Raises MediaDamaged, MediaUnsupported, MediaTooLarge, OptionRefused."""
@@ -58,7 +64,7 @@ def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
     return MediaPlan(
         kind="video",
         instances=1,
-        frames=len(way.times_ms),
+        frames=way.frames,
         rows=way.rows,
         columns=way.columns,
         estimated_bytes=way.listing.compressed_bytes + DATASET_BYTES,
@@ -76,7 +82,7 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
         output = ["-c", "copy", "-bsf:v", PICTURES_ALONE[way.listing.codec]]
     else:
         output = _coding(way, way.level)
-    _write(path, way.listing.container, [*way.listing.selector, *_CLEAN, *output, *_OUTPUT, str(out)], limits)
+    _write(path, way.listing, [*_CLEAN, *output, *_OUTPUT, str(out)], limits)
     take_texts_out(out)
     made = list_packets(out, _MP4, limits)
     frames = _decoded_frames(out, limits)
@@ -176,8 +182,7 @@ def _anew(listing: Listing, times_ms: tuple[float, ...], reason: str) -> _Way:
     Frames at a constant rate keep their number and times; else the frame on display is taken at the rate that is
     usual in the clip.
     """
-    steps = [later - earlier for earlier, later in pairwise(times_ms)]
-    rate = min(Fraction(1000 / median(steps)).limit_denominator(1001), Fraction(_FASTEST))
+    rate = min(usual_rate(times_ms, float(listing.time_base * 1000)), Fraction(_FASTEST))
     keeps_frames = evenly_spaced(times_ms) and _rate(times_ms) <= _FASTEST
     wide = listing.columns * listing.sample_aspect_ratio
     rows, columns = (round(wide), listing.rows) if listing.stream.quarter_turn else (listing.rows, round(wide))
@@ -204,23 +209,30 @@ def _even(side: int | Fraction) -> int:
 
 def _coding(way: _Way, level: H264Level) -> list[str]:
     rate = way.constant_rate
-    timing = (
-        ["-fps_mode", "cfr", "-r", f"{rate.numerator}/{rate.denominator}"] if rate else ["-fps_mode", "passthrough"]
-    )
+    timing = f"fps={rate.numerator}/{rate.denominator}," if rate else ""
     matrix, assumed = usual_matrix(way.rows), way.listing.unspecified_matrix
     colors = f"out_range=tv:out_color_matrix={matrix}" + (f":in_color_matrix={assumed}" if assumed else "")
     picture = f"scale={way.columns}:{way.rows}:{EXACT}:{colors}"
     coder = ["-c:v", "libx264", "-profile:v", "high", "-level:v", f"{level.level / 10:g}", "-threads", _THREADS]
     bounds = ["-maxrate", "62500k", "-bufsize", "78125k"]  # of both levels (ISO/IEC 14496-10 Tables A-1, A-2)
     texts = ["-bsf:v", PICTURES_ALONE["h264"], "-colorspace", "bt709" if matrix == "bt709" else "smpte170m"]
-    return ["-vf", f"{picture},format=yuv420p,setsar=1", *timing, *coder, *_QUALITY, *bounds, *texts]
+    filters = ["-vf", f"{timing}{picture},format=yuv420p,setsar=1", "-fps_mode", "passthrough"]
+    return [*filters, *coder, *_QUALITY, *bounds, *texts]
 
 
 # --- what came out ------------------------------------------------------------------------------------------------
 
 
-def _write(path: Path, container: Container, output: Sequence[str], limits: Settings) -> None:
-    with running_ffmpeg(path, container, output, max_pixels=limits.max_pixels) as ffmpeg:
+def _write(path: Path, listing: Listing, output: Sequence[str], limits: Settings) -> None:
+    """What is made begins with the first frame on display, though the file's sound may begin earlier."""
+    first_s = listing.timeline.ticks[0] * listing.time_base
+    with running_ffmpeg(
+        path,
+        listing.container,
+        [*listing.selector, "-copyts", *output],
+        max_pixels=limits.max_pixels,
+        input_options=("-itsoffset", f"{float(-first_s):.6f}"),
+    ) as ffmpeg:
         ffmpeg.finish()
 
 

@@ -13,13 +13,16 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
+from statistics import fmean, median
 from typing import Final
 
 DEFAULT_FRAME_INTERVAL_S: Final = 1.0  # when a row gives no frame_interval_s
-_USUAL_PERIODS_MS: Final = tuple(
-    float(1000 / Fraction(rate))
+_USUAL_RATES: Final = tuple(
+    Fraction(rate)
     for rate in ("24000/1001", 24, 25, "30000/1001", 30, 48, 50, "60000/1001", 60, 10, 12, 15, 20, 100, 120)
 )
+_USUAL_PERIODS_MS: Final = tuple(float(1000 / rate) for rate in _USUAL_RATES)
 _FINE_TICKS: Final = 4  # a frame's distance, at least: a frame left out is then 2 ticks or more off any even rate
 
 
@@ -69,6 +72,16 @@ def evened(times_ms: tuple[float, ...], tolerance_ms: float) -> tuple[float, ...
     if error(best) > tolerance_ms:
         return times_ms
     return tuple(round(times_ms[0] + k * best, 3) for k in range(steps + 1))
+
+
+def usual_rate(times_ms: Sequence[float], tick_ms: float) -> Fraction:
+    """The frames a second that most of a clip has: of the steps that differ from the middle one by rounding alone."""
+    steps = [later - earlier for earlier, later in pairwise(times_ms)]
+    middle = median(steps)
+    period = fmean(step for step in steps if abs(step - middle) <= tick_ms)
+    nearest = min(_USUAL_RATES, key=lambda rate: abs(float(1000 / rate) - period))
+    is_rounded = abs(float(1000 / nearest) - period) <= min(tick_ms, period / 100)
+    return nearest if is_rounded else Fraction(1000 / period).limit_denominator(1001)
 
 
 def sampled_ticks(timeline: Timeline, interval_s: float, start_s: float, end_s: float | None) -> Iterator[int]:

@@ -11,10 +11,12 @@ import pytest
 
 from media2dicom.errors import MediaDamaged, MediaUnsupported, OptionRefused
 from media2dicom.media import open_media, plan_media
+from media2dicom.media.containers import container_of
 from media2dicom.media.ffmpeg import PixelFormat, pixel_format
 from media2dicom.media.ffmpeg_log import InputStreams, log_line
+from media2dicom.media.packets import list_packets
 from media2dicom.media.payload import Pictures
-from media2dicom.media.sampling import Timeline
+from media2dicom.media.sampling import Timeline, usual_rate
 from media2dicom.model import Options, VideoMode
 from media2dicom.settings import Settings
 from tests.media.numbered import number_of, numbered_video
@@ -251,3 +253,37 @@ def test_only_rounding_to_fine_ticks_is_evened_out() -> None:
     assert evened(1000, [0, 33, 67, 100]) == (0, 33.333, 66.667, 100)
     assert evened(1000, [0, 8, 17, 25]) == (0, 8.333, 16.667, 25)
     assert evened(1000, [0, 33, 100, 133]) == (0, 33, 100, 133)
+
+
+def behind_its_sound(path: Path, *codec: str) -> Path:
+    """50 frames, uneven ones, that begin 2 s after the sound."""
+    video = numbered_video(path.with_name("video.mkv"), *codec)
+    sound = ("-f", "lavfi", "-i", "sine=duration=4")
+    ffmpeg(*sound, "-itsoffset", "2", "-i", video, "-map", "1:v", "-map", "0:a", "-c:v", "copy", "-c:a", "aac", path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_kept_clip_begins_with_its_video_not_with_its_sound(tmp_path: Path, suffix: str) -> None:
+    clip = opened(behind_its_sound(tmp_path / f"a{suffix}", *HIGH))
+    assert clip.times_ms == tuple(40.0 * number for number in range(50))
+    assert min(list_packets(clip.path, container_of(clip.path), SETTINGS).displayed) == 0
+    assert number_of(taken(clip.path)[0]) == 0
+
+
+@pytest.mark.parametrize("uneven", [(), ("-vf", "select='not(between(n,30,39))'", "-fps_mode", "vfr")])
+def test_clip_coded_anew_begins_with_its_video_not_with_its_sound(tmp_path: Path, uneven: tuple[str, ...]) -> None:
+    path = behind_its_sound(tmp_path / "a.mp4", *uneven, *HIGH, "-profile:v", "main")
+    clip = opened(path, TRANSCODE)
+    assert clip.times_ms == tuple(40.0 * number for number in range(50))
+    assert plan_media(path, TRANSCODE, SETTINGS).frames == 50
+    shown = [number_of(frame) for frame in taken(clip.path, frame_interval_s=0.2)]
+    assert shown == [0, 5, 10, 15, 20, 25, 29 if uneven else 30, 29 if uneven else 35, 40, 45]
+    assert min(list_packets(clip.path, container_of(clip.path), SETTINGS).displayed) == 0
+
+
+@pytest.mark.parametrize("rate", ["30000/1001", "30", "24000/1001", "60"])
+def test_rate_of_an_uneven_clip_is_the_usual_one_though_its_times_are_rounded(rate: str) -> None:
+    times = [float(round(1000 * number / Fraction(rate))) for number in range(250) if number not in (50, 51, 120)]
+    assert usual_rate(times, 1) == Fraction(rate)
+    assert usual_rate([0, 70, 140, 300], 0.01) == Fraction(1000, 70)
