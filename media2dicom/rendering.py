@@ -23,13 +23,13 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, MPEGTransferSyntaxes
 
 from media2dicom.dicom.encoding import decode
-from media2dicom.dicom.part10 import copy_bytes
+from media2dicom.dicom.part10 import ENCAPSULATED_DOCUMENT, PIXEL_DATA, copy_bytes
 from media2dicom.errors import CacheFailed, MediaTooLarge, MediaUnsupported
-from media2dicom.media.payload import MTL, OBJ, STL, Model
+from media2dicom.media.payload import CDA, MTL, OBJ, PDF, STL, Model
 from media2dicom.media.preview import preview
 from media2dicom.settings import Settings
 from media2dicom.validation.documents import MIME_TYPES, document_length
-from media2dicom.validation.written import ENCAPSULATED_DOCUMENT, PIXEL_DATA, Written, fragments
+from media2dicom.validation.written import Written, fragments
 
 _MAX_PIXELS: Final = int(Settings.model_fields["max_pixels"].default)
 _MODEL_PX: Final = 512
@@ -38,9 +38,7 @@ _JPEGS: Final = {  # transfer syntax -> what a file of one frame is called; a lo
     **dict.fromkeys(("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"), ".jpg"),
     **dict.fromkeys(("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"), ".ljpg"),
 }
-_SUFFIXES: Final = {
-    **{"application/pdf": ".pdf", "text/XML": ".xml", "model/stl": ".stl", "model/obj": ".obj", "model/mtl": ".mtl"},
-}
+_SUFFIXES: Final = {PDF: ".pdf", CDA: ".xml", STL: ".stl", OBJ: ".obj", MTL: ".mtl"}
 _DEMUXERS: Final = {".mp4": "mp4", ".ts": "mpegts", ".h264": "h264", ".h265": "hevc", ".mpg": "mpegvideo"}
 
 

@@ -10,7 +10,6 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.tag import Tag
 from pydicom.uid import (
     EncapsulatedCDAStorage,
     EncapsulatedMTLStorage,
@@ -77,6 +76,6 @@ def name_concept(dataset: Dataset, code: tuple[str, str, str] | None) -> None:
 def write_encapsulated(build: Build, dataset: Dataset, file: Path, part: int) -> Instance:
     """The instance with the file's bytes, EncapsulatedDocumentLength of them, in Explicit VR Little Endian."""
     path = build.instance_path(part)
-    bulk = document_bulk(int(Tag("EncapsulatedDocument")), file, dataset.EncapsulatedDocumentLength)
+    bulk = document_bulk(file, dataset.EncapsulatedDocumentLength)
     size_bytes = write_part10(path, dataset, _SYNTAX, bulk)
     return as_instance(dataset, _SYNTAX, path, size_bytes, part)

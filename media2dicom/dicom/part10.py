@@ -23,7 +23,9 @@ from media2dicom.cache import atomic_write
 from media2dicom.dicom.uids import IMPLEMENTATION_CLASS_UID
 
 IMPLEMENTATION_VERSION_NAME: Final = "MEDIA2DICOM"
-UNDEFINED_LENGTH: Final = 0xFFFFFFFF
+PIXEL_DATA: Final = 0x7FE00010
+ENCAPSULATED_DOCUMENT: Final = 0x00420011
+UNDEFINED_LENGTH: Final = 0xFFFFFFFF  # PS3.5 7.1.1
 _COPY_CHUNK_BYTES: Final = 8 << 20
 
 
@@ -93,7 +95,7 @@ def copy_bytes(source: BinaryIO, target: BinaryIO, count: int) -> None:
         left -= len(chunk)
 
 
-def document_bulk(tag: int, source: Path, length: int, *, offset: int = 0) -> Bulk:
+def document_bulk(source: Path, length: int, *, offset: int = 0) -> Bulk:
     """`length` bytes of a file from `offset`, padded to an even length with one zero byte (PS3.5 8.1.1)."""
 
     def write(target: BinaryIO) -> None:
@@ -102,10 +104,7 @@ def document_bulk(tag: int, source: Path, length: int, *, offset: int = 0) -> Bu
             copy_bytes(file, target, length)
         target.write(b"\x00" * (length % 2))
 
-    return Bulk(tag, "OB", length + length % 2, write)
-
-
-PIXEL_DATA: Final = 0x7FE00010
+    return Bulk(ENCAPSULATED_DOCUMENT, "OB", length + length % 2, write)
 
 
 def native_bulk(frames: Iterable[bytes], length: int, bits_allocated: int) -> Bulk:

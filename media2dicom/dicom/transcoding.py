@@ -13,17 +13,15 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from media2dicom.dicom.encoding import decode
-from media2dicom.dicom.part10 import PIXEL_DATA, document_bulk, native_bulk, write_part10
+from media2dicom.dicom.part10 import ENCAPSULATED_DOCUMENT, PIXEL_DATA, document_bulk, native_bulk, write_part10
 from media2dicom.dicom.transfer_syntaxes import NATIVE_SYNTAXES, VIDEO_SYNTAX_UIDS
 from media2dicom.errors import NoPresentationContext
 from media2dicom.limits import refuse_over_limit
 from media2dicom.model import Instance
 
-_ENCAPSULATED_DOCUMENT = int(Tag("EncapsulatedDocument"))
 _DEFERRED_BYTES = 1 << 16  # larger values stay on disk
 
 
@@ -48,12 +46,12 @@ def transcode(instance: Instance, transfer_syntax_uid: str, path: Path) -> Insta
             next_step="Choose video_mode cine or frames; or have the PACS accept this transfer syntax, then retry.",
         )
     header = dcmread(instance.path, defer_size=_DEFERRED_BYTES)
-    bulk_tag = _ENCAPSULATED_DOCUMENT if _ENCAPSULATED_DOCUMENT in header else PIXEL_DATA
+    bulk_tag = ENCAPSULATED_DOCUMENT if ENCAPSULATED_DOCUMENT in header else PIXEL_DATA
     offset = _value_offset(header, bulk_tag)
     del header[bulk_tag]
-    if bulk_tag == _ENCAPSULATED_DOCUMENT:
+    if bulk_tag == ENCAPSULATED_DOCUMENT:
         length = int(header.EncapsulatedDocumentLength)
-        bulk = document_bulk(bulk_tag, instance.path, length, offset=offset)
+        bulk = document_bulk(instance.path, length, offset=offset)
     else:
         length = native_size_bytes(header)
         refuse_over_limit(length, "The instance without JPEG compression")

@@ -30,8 +30,7 @@ def check_attributes(written: Written, iod: IOD) -> Iterator[Finding]:
 
 def _bulk_keywords(written: Written) -> frozenset[str]:
     """The bulk element is not in the header; it is there all the same, where it has a value."""
-    names = {0x7FE00010: "PixelData", 0x00420011: "EncapsulatedDocument"}
-    return frozenset({names.get(written.bulk.tag, "")} if written.bulk is not None and written.bulk.length else ())
+    return frozenset({keyword_for_tag(written.bulk.tag)} if written.bulk is not None and written.bulk.length else ())
 
 
 def _in_force(header: Dataset, iod: IOD) -> Iterator[ModuleUse]:

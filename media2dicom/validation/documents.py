@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import struct
 from collections.abc import Iterator
 from typing import Final
 
-from pydicom.uid import UID
-
+from media2dicom.dicom.encapsulated import SOP_CLASS
+from media2dicom.dicom.part10 import ENCAPSULATED_DOCUMENT, UNDEFINED_LENGTH
+from media2dicom.media import payload, signatures
+from media2dicom.media.cda import is_identifier_root
 from media2dicom.validation.codes import is_model
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.iods import IOD
-from media2dicom.validation.written import ENCAPSULATED_DOCUMENT, UNDEFINED_LENGTH, Written
+from media2dicom.validation.written import Written
 
 _DOCUMENT: Final = "PS3.3 C.24.2"
 _MODEL: Final = "PS3.3 C.35.1"
 _HEAD_BYTES: Final = 1 << 16
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-MIME_TYPES: Final = {  # PS3.3 A.45, A.85
-    "1.2.840.10008.5.1.4.1.1.104.1": "application/pdf",
-    "1.2.840.10008.5.1.4.1.1.104.2": "text/XML",
-    "1.2.840.10008.5.1.4.1.1.104.3": "model/stl",
-    "1.2.840.10008.5.1.4.1.1.104.4": "model/obj",
-    "1.2.840.10008.5.1.4.1.1.104.5": "model/mtl",
-}
+MIME_TYPES: Final = {sop_class_uid: mime_type for mime_type, sop_class_uid in SOP_CLASS.items()}
 
 
 def check_document(written: Written, iod: IOD) -> Iterator[Finding]:
@@ -51,7 +44,7 @@ def check_document(written: Written, iod: IOD) -> Iterator[Finding]:
         yield Finding("EncapsulatedDocument", "does not hold what its MIME type says", _DOCUMENT)
     if "HL7InstanceIdentifier" in written.header:
         root = written.text("HL7InstanceIdentifier").partition("^")[0]
-        if not (UID(root).is_valid or _UUID.fullmatch(root)):
+        if not is_identifier_root(root):
             yield Finding("HL7InstanceIdentifier", "does not begin with a UID or UUID", "PS3.3 C.24.2")
     if is_model(iod):
         yield from _check_model(written)
@@ -67,13 +60,13 @@ def document_length(written: Written) -> int | None:
 
 def _is_payload(sop_class_uid: str, head: bytes, length: int) -> bool:
     match MIME_TYPES.get(sop_class_uid):
-        case "model/stl":  # binary: 80 bytes, a count, 50 bytes a triangle
-            return len(head) >= 84 and length == 84 + 50 * int(struct.unpack("<I", head[80:84])[0])
-        case "application/pdf":
-            return b"%PDF-" in head[:1024]
-        case "text/XML":
-            return b"ClinicalDocument" in head.replace(b"\0", b"")  # UTF-16 too
-        case "model/obj" | "model/mtl":
+        case payload.STL:
+            return signatures.is_binary_stl(head, length)
+        case payload.PDF:
+            return signatures.is_pdf(head, length)
+        case payload.CDA:
+            return signatures.is_cda(head, length)
+        case payload.OBJ | payload.MTL:
             return b"\0" not in head[: length if length < len(head) else len(head)]
         case _:
             return False

@@ -8,13 +8,14 @@ from typing import Final
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
+from media2dicom.dicom.part10 import PIXEL_DATA
 from media2dicom.dicom.transfer_syntaxes import VIDEO_SYNTAX_UIDS
 from media2dicom.media.payload import H_264, H_265, JPEG, MPEG_2
 from media2dicom.validation import conditions as when
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.iods import IOD
 from media2dicom.validation.streams import check_streams, compressed_bytes
-from media2dicom.validation.written import PIXEL_DATA, Written
+from media2dicom.validation.written import Written
 
 _GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
 _METHODS: Final = {  # of the syntaxes that lose something themselves (PS3.3 C.7.6.1.1.5.1)

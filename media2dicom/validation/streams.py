@@ -11,12 +11,13 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
+from media2dicom.dicom.part10 import UNDEFINED_LENGTH
 from media2dicom.dicom.transfer_syntaxes import VIDEO_SYNTAX_UIDS
 from media2dicom.errors import RowRefused
 from media2dicom.media.jpeg import JpegHeader, Process, read_jpeg_header
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.videos import check_video
-from media2dicom.validation.written import UNDEFINED_LENGTH, Fragment, Written, fragments
+from media2dicom.validation.written import Fragment, Written, fragments
 
 _HEAD_BYTES: Final = 1024  # holds the markers before the first scan of a stream without metadata
 _MOST_HEAD_BYTES: Final = 1 << 17

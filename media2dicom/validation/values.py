@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import validate_value
 
+from media2dicom.dicom.part10 import UNDEFINED_LENGTH
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.written import Written, vr_of
 
@@ -56,9 +57,9 @@ def _check_dataset(dataset: Dataset, path: str, utf8: bool) -> Iterator[Finding]
         if isinstance(raw, RawDataElement):
             if raw.VR is not None and not _is_vr_of(vr, dictionary_VR(tag)):
                 yield Finding(name, "has another value representation than the dictionary's", "PS3.6 6")
-            if raw.length % 2 and raw.length != 0xFFFFFFFF:
+            if raw.length % 2 and raw.length != UNDEFINED_LENGTH:
                 yield Finding(name, "has an odd length", "PS3.5 7.1")
-            if raw.length not in (0xFFFFFFFF, len(raw.value or b"")):
+            if raw.length not in (UNDEFINED_LENGTH, len(raw.value or b"")):
                 yield Finding(name, "is cut off", "PS3.5 7.1")
         if vr == "SQ":
             for number, item in enumerate(dataset[tag].value or (), start=1):

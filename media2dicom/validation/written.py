@@ -19,9 +19,8 @@ from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-PIXEL_DATA: Final = 0x7FE00010
-ENCAPSULATED_DOCUMENT: Final = 0x00420011
-UNDEFINED_LENGTH: Final = 0xFFFFFFFF
+from media2dicom.dicom.part10 import ENCAPSULATED_DOCUMENT, PIXEL_DATA, UNDEFINED_LENGTH
+
 _BULK: Final = frozenset({PIXEL_DATA, ENCAPSULATED_DOCUMENT, 0x7FE00008, 0x7FE00009})
 _ITEM, _SEQUENCE_DELIMITER = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 _NUMBER_VRS: Final = frozenset({"US", "SS", "UL", "SL", "FL", "FD", "AT"})

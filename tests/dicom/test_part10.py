@@ -210,5 +210,5 @@ def test_document_bulk_of_a_part_of_a_file_is_that_part(tmp_path: Path) -> None:
     path, out = tmp_path / "a", tmp_path / "b"
     path.write_bytes(bytes(range(100)))
     with out.open("w+b") as file:
-        document_bulk(0x00420011, path, 7, offset=10).write(file)
+        document_bulk(path, 7, offset=10).write(file)
     assert out.read_bytes() == bytes(range(10, 17)) + b"\x00"
