@@ -14,7 +14,7 @@ from media2dicom.dicom.transcoding import transcode
 from media2dicom.errors import ObjectNotConformant
 from media2dicom.model import Instance
 from media2dicom.settings import Settings
-from media2dicom.steps import store
+from media2dicom.steps import syntaxes
 from tests import peers
 from tests.dicom import making
 from tests.steps import walking
@@ -55,7 +55,7 @@ def test_object_rewritten_for_a_pacs_is_looked_at_again(
     def rewrite(*given: Any) -> Instance:
         return _without_ratio(transcode(*given)) if broken else transcode(*given)
 
-    monkeypatch.setattr(store, "transcode", rewrite)
+    monkeypatch.setattr(syntaxes, "transcode", rewrite)
     lab = tmp_path / "lab"
     lab.mkdir()
     destinations = {peers.OUR_AE_TITLE: ("127.0.0.1", peers.free_port())}
