@@ -103,7 +103,7 @@ def _taken_up(row: LedgerRow, *, taken: bool) -> Entry:
         media=row.media,
         row=row.row,
         outcome=Outcome(Status.CHECKED) if taken else None,
-        warnings=row.warnings,
+        warnings=row.sheet_warnings,
     )
 
 

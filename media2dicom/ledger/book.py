@@ -5,17 +5,16 @@ Runs are in `run_book.py`; how a transaction is begun is in `transactions.py`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from media2dicom.errors import DuplicateRow, NotApproved, TakenOver, UploadConflict
 from media2dicom.ledger.claims import Content, UidOf, claim, duplicate, may_be_sent, taken_over
-from media2dicom.ledger.entering import MAYBE_THERE
+from media2dicom.ledger.entering import MAYBE_THERE, add_warnings
 from media2dicom.ledger.records import (
     SETTLED,
     InstanceState,
@@ -33,6 +32,8 @@ from media2dicom.ledger.run_book import RunBook
 from media2dicom.ledger.tables import ATTEMPTS, INSTANCES, ROWS, RUN_ROWS, of_run
 from media2dicom.model import Instance, Outcome, Status
 
+_OF_RUN: Final = (RUN_ROWS.c.row_number, RUN_ROWS.c.taken, RUN_ROWS.c.approved, RUN_ROWS.c.sheet_warnings)
+
 
 class Ledger(RunBook):
     """All reads and writes. Safe to use from several threads and processes."""
@@ -49,7 +50,7 @@ class Ledger(RunBook):
     ) -> list[LedgerRow]:
         """The run's rows in the order of the sheet, all or those of `row_keys` and of the range `numbers`."""
         query = (
-            sa.select(ROWS, RUN_ROWS.c.row_number, RUN_ROWS.c.taken, RUN_ROWS.c.approved)
+            sa.select(ROWS, *_OF_RUN)
             .join(RUN_ROWS, RUN_ROWS.c.row_key == ROWS.c.row_key)
             .where(of_run(run_id, numbers))
         )
@@ -78,9 +79,9 @@ class Ledger(RunBook):
             )
 
     def add_warnings(self, row_key: str, warnings: Iterable[str]) -> None:
-        """Add to a row's warnings, each once."""
+        """Add to the warnings of a row's media and of the PACS, each once."""
         with self._write() as connection:
-            _add_warnings(connection, row_key, warnings)
+            add_warnings(connection, row_key, warnings)
 
     def counts(self, run_id: str, numbers: Numbers | None = None) -> dict[Status, int]:
         """The run's rows (of that range) by status."""
@@ -146,7 +147,7 @@ class Ledger(RunBook):
         with self._write() as connection:
             if instances is not None:
                 _replace_instances(connection, row_key, instances)
-            _add_warnings(connection, row_key, warnings)
+            add_warnings(connection, row_key, warnings)
             claim(connection, row_key, run_id, content, take_over=True)
             mine = ROWS.c.row_key == row_key
             # A row that may be in the PACS stays UNCERTAIN, whatever is prepared for it.
@@ -226,14 +227,6 @@ class Ledger(RunBook):
                     for number, state in changes.items()
                 ],
             )
-
-
-def _add_warnings(connection: Connection, row_key: str, warnings: Iterable[str]) -> None:
-    where = ROWS.c.row_key == row_key
-    known = json.loads(connection.execute(sa.select(ROWS.c.warnings).where(where)).scalar_one())
-    merged = list(dict.fromkeys([*known, *warnings]))
-    if merged != known:
-        connection.execute(ROWS.update().where(where).values(warnings=json.dumps(merged)))
 
 
 def _replace_instances(connection: Connection, row_key: str, instances: Sequence[Instance]) -> None:

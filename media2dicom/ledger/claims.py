@@ -6,6 +6,7 @@ files is another row of the same objects: it takes over, with what is known of t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from media2dicom.errors import DuplicateRow
-from media2dicom.ledger.entering import MAYBE_THERE, SENT_BEFORE
+from media2dicom.ledger.entering import MAYBE_THERE, SENT_BEFORE, add_warnings
 from media2dicom.ledger.records import chunks, outcome_values
 from media2dicom.ledger.tables import CLAIMS, INSTANCES, ROWS, RUN_ROWS, RUNS
 from media2dicom.model import Status
@@ -120,7 +121,8 @@ def _place_of(connection: Connection, row_key: str) -> str:
 
 
 def _inherit(connection: Connection, row_key: str, other: str) -> None:
-    """What of these objects may be in the PACS is asked for before it is sent, whichever row sent it."""
+    """What of these objects may be in the PACS is asked for before it is sent, whichever row sent it. What was warned
+    of them holds, too."""
     sent = sa.select(INSTANCES.c.sop_instance_uid).where(
         INSTANCES.c.row_key == other, INSTANCES.c.status.in_(MAYBE_THERE)
     )
@@ -129,6 +131,8 @@ def _inherit(connection: Connection, row_key: str, other: str) -> None:
     if connection.execute(doubtful).rowcount:
         in_doubt = ROWS.update().where(ROWS.c.row_key == row_key, ROWS.c.status != Status.STORED)
         connection.execute(in_doubt.values(**outcome_values(SENT_BEFORE), finished_at=None))
+        told = sa.select(ROWS.c.warnings).where(ROWS.c.row_key == other)
+        add_warnings(connection, row_key, json.loads(connection.execute(told).scalar_one()))
 
 
 def taken_over(connection: Connection, run_id: str, row_keys: Collection[str]) -> set[str]:

@@ -35,6 +35,7 @@ def enter_rows(connection: Connection, run_id: str, entries: Sequence[Entry]) ->
             "row_number": entry.row_number,
             "row_key": entry.row_key,
             "taken": entry.outcome is not None,
+            "sheet_warnings": json.dumps(entry.warnings),
         }
         for entry in entries
     ]
@@ -91,7 +92,6 @@ class _Changes:
         values = {
             **submitted,
             **outcome_values(outcome),
-            "warnings": json.dumps(entry.warnings),
             **_FORGOTTEN,
             "finished_at": None if outcome.status in {Status.CHECKED, Status.UNCERTAIN} else now(),
         }
@@ -105,6 +105,15 @@ class _Changes:
         _execute(connection, ROWS.insert(), self.new)
         _execute(connection, update, self.begun_again)
         _execute(connection, update, self.stored)
+
+
+def add_warnings(connection: Connection, row_key: str, warnings: Iterable[str]) -> None:
+    """Add to the warnings of a row's media and of the PACS, each once. They stay, whoever begins the row again."""
+    where = ROWS.c.row_key == row_key
+    known = json.loads(connection.execute(sa.select(ROWS.c.warnings).where(where)).scalar_one())
+    merged = list(dict.fromkeys([*known, *warnings]))
+    if merged != known:
+        connection.execute(ROWS.update().where(where).values(warnings=json.dumps(merged)))
 
 
 def _execute(connection: Connection, statement: sa.Executable, values: Iterable[dict[str, Any]]) -> None:

@@ -58,7 +58,8 @@ class LedgerRow:
     media: str
     row: Row | None
     outcome: Outcome
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...]  # all: of the sheet, its media and the PACS
+    sheet_warnings: tuple[str, ...]
     study_key: str | None
     identified_run: str | None
     prepared_run: str | None
@@ -102,7 +103,7 @@ class Entry:
     media: str
     row: Row | None
     outcome: Outcome | None  # CHECKED, REFUSED or SKIPPED; None: a known row stays as it is
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # of the sheet
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,7 @@ def instance_values(instance: Instance) -> dict[str, object]:
 
 
 def ledger_row(found: RowMapping) -> LedgerRow:
+    sheet_warnings = json.loads(found["sheet_warnings"] or "[]")
     return LedgerRow(
         row_key=found["row_key"],
         row_number=found["row_number"],
@@ -151,7 +153,8 @@ def ledger_row(found: RowMapping) -> LedgerRow:
         outcome=Outcome(
             Status(found["status"]), found["code"], found["message"], found["next_step"], bool(found["transient"])
         ),
-        warnings=tuple(json.loads(found["warnings"])),
+        warnings=tuple(dict.fromkeys([*sheet_warnings, *json.loads(found["warnings"])])),
+        sheet_warnings=tuple(sheet_warnings),
         study_key=found["study_key"],
         identified_run=found["identified_run"],
         prepared_run=found["prepared_run"],

@@ -70,6 +70,7 @@ RUN_ROWS = sa.Table(
     sa.Column("row_key", Text, nullable=False, index=True),
     sa.Column("taken", sa.Boolean, nullable=False),  # the run works on it; False: it only shows how it stands
     sa.Column("approved", sa.Boolean),  # a person saw it ready in this run, and said that it shall be sent
+    sa.Column("sheet_warnings", Text),  # of the sheet as this run read it; those of its media and of the PACS are ROWS'
     sa.UniqueConstraint("run_id", "row_key"),
 )
 SOURCES = sa.Table(

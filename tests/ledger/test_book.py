@@ -52,6 +52,9 @@ def begin(ledger: Ledger, *entries: Entry, run_id: str = "run") -> None:
     ledger.begin_run(run_id, Path("/lab/m.csv"), "0" * 64, "pacs", entries)
 
 
+CONTENT = Content("content", ("pacs",))
+
+
 def content(key: str) -> Content:
     return Content(key, ("pacs",))
 
@@ -148,6 +151,19 @@ def test_row_that_is_only_shown_is_not_open(ledger: Ledger) -> None:
     assert [row.status for row in ledger.rows("retry")] == [Status.CHECKED, Status.FAILED]
 
 
+def test_warnings_of_media_and_pacs_stay_and_those_of_the_sheet_are_of_its_run(ledger: Ledger) -> None:
+    begin(ledger, replace(entry(2), warnings=("B2: a number",)))
+    ledger.put_prepared("key-2", "run", CONTENT, [instance(0)], ["of the media", "of the media"])
+    ledger.add_warnings("key-2", ["of the PACS"])
+    ledger.put_prepared("key-2", "run", CONTENT)
+    assert ledger.rows("run")[0].warnings == ("B2: a number", "of the media", "of the PACS")
+    begin(ledger, replace(entry(2), row_number=7, warnings=("B7: a number",)), run_id="sorted")
+    [row] = ledger.rows("sorted")
+    assert (row.sheet_warnings, row.warnings) == (("B7: a number",), ("B7: a number", "of the media", "of the PACS"))
+    begin(ledger, entry(2), run_id="corrected")
+    assert ledger.rows("corrected")[0].warnings == ("of the media", "of the PACS")
+
+
 def test_instance_that_became_another_forgets_its_attempts(ledger: Ledger) -> None:
     begin(ledger, entry(2))
     prepare(ledger, "key-2", [instance(0)])
@@ -177,9 +193,6 @@ def test_marking_counts_the_row_and_an_attempt_its_instance(ledger: Ledger) -> N
     ledger.record_attempt("run", "key-2", 0, 0xA700, "store-failed-transient")
     [row] = ledger.rows("run")
     assert (row.attempts, [one.attempts for one in row.instances]) == (1, [1, 0])
-
-
-CONTENT = Content("content", ("pacs",))
 
 
 def begin_prepared(
@@ -217,7 +230,9 @@ def test_row_of_the_same_objects_takes_over_and_is_in_doubt(ledger: Ledger, stat
     begin_prepared(ledger, 2, "one", instance(0), instance(1))
     ledger.set_instances("key-2", {1: InstanceState(state, 0, "find")})
     ledger.finish_run("one", None)
+    ledger.add_warnings("key-2", ["of the PACS"])
     second = begin_prepared(ledger, 3, "two", instance(0), instance(1))
+    assert second.warnings == ("of the PACS",)
     assert (second.status, second.prepared_run) == (Status.UNCERTAIN, "two")
     assert [one.status for one in second.instances] == [Status.PREPARED, Status.UNCERTAIN]
     ledger.mark_sending("key-3", "two", CONTENT, [0])

@@ -94,12 +94,17 @@ def test_ledger_of_an_earlier_version_gets_the_columns_that_came_later(ledger_ur
         METADATA.create_all(connection)
         connection.execute(sa.text("ALTER TABLE runs DROP COLUMN approval"))
         connection.execute(sa.text("ALTER TABLE run_rows DROP COLUMN approved"))
+        connection.execute(sa.text("ALTER TABLE run_rows DROP COLUMN sheet_warnings"))
+        connection.execute(
+            sa.text("INSERT INTO run_rows (run_id, row_number, row_key, taken) VALUES ('old', 2, 'key-2', true)")
+        )
         connection.execute(RUNS.insert().values(run_id="old", manifest="/x", manifest_sha256="", started_at="2025"))
     with closing(Ledger(ledger_url)) as ledger:
         assert [run.approval for run in ledger.runs()] == [False]
         ledger.begin_run("new", Path("/x"), "", None, [entry(2)], approval=True)
         ledger.approve("new", ["key-2"])
         assert [row.approved for row in ledger.rows("new")] == [True]
+        assert [(row.approved, row.warnings) for row in ledger.rows("old")] == [(False, ())]
 
 
 def test_lengths_that_an_earlier_version_set_are_no_limit_in_a_file(tmp_path: Path) -> None:

@@ -111,6 +111,23 @@ def test_warning_status_is_proved_and_told(
     assert any("0xB000" in warning for warning in found[0].warnings)
 
 
+def test_warnings_of_conversion_and_pacs_are_kept_by_the_run_that_stores_the_row(
+    bench: Workbench, observed: walking.ObservedPacs, lab: Path
+) -> None:
+    study = walking.new_study(BodyPartExamined="FOO")
+    observed.load(study)
+    sheet = walking.pictures(lab, study, 1)
+    observed.mood = answers(0xA700, 0xB000)
+    [full] = walk(bench, sheet)
+    assert any("BodyPartExamined" in warning for warning in full.warnings)
+    [lagging] = walk(bench, sheet)  # this PACS says so without storing it
+    assert outcomes([lagging]) == [("UNCERTAIN", "not-verified")]
+    [stored] = walk(bench, sheet)
+    assert outcomes([stored]) == [STORED]
+    assert stored.warnings == lagging.warnings
+    assert [sum(sign in warning for warning in stored.warnings) for sign in ("BodyPartExamined", "0xB000")] == [1, 1]
+
+
 def test_duplicate_status_of_an_instance_that_is_there_is_stored(
     bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
 ) -> None:
