@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -47,7 +48,7 @@ class RunBook(Transactions):
                     manifest=str(manifest),
                     manifest_sha256=manifest_sha256,
                     server=server,
-                    started_at=now(timespec="microseconds"),  # tells runs apart
+                    started_at=_next_moment(connection),
                     approval=approval,
                 )
             )
@@ -135,6 +136,16 @@ class RunBook(Transactions):
     def forget_sources(self, run_id: str) -> None:
         with self._write() as connection:
             connection.execute(SOURCES.delete().where(SOURCES.c.run_id == run_id))
+
+
+def _next_moment(connection: Connection) -> str:
+    """When a run begins that begins now: later than any before it, also after the clock was set back. What is the last
+    run, and which of two has a row in hand, goes by it."""
+    moment = now(timespec="microseconds")
+    latest = connection.execute(sa.select(sa.func.max(RUNS.c.started_at))).scalar()
+    if latest is None or latest < moment:
+        return moment
+    return (datetime.fromisoformat(latest) + timedelta(microseconds=1)).isoformat(timespec="microseconds")
 
 
 def _mark(connection: Connection, run_id: str, row_keys: Collection[str], **values: bool) -> None:

@@ -375,6 +375,23 @@ def test_ledger_is_below_the_data_folder_unless_said_otherwise(tmp_path: Path) -
     assert Settings(ledger_url="postgresql://host/db").ledger_location == "postgresql://host/db"
 
 
+# --- the clock ---------------------------------------------------------------------------------------------------
+
+
+def test_run_that_begins_later_is_the_later_one_after_the_clock_was_set_back(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = iter(["2026-03-03T10:00:00.999999+00:00", *["2026-03-01T10:00:00.000000+00:00"] * 2])
+    monkeypatch.setattr("media2dicom.ledger.run_book.now", lambda timespec: next(moments))
+    begin(ledger, entry(2), run_id="killed in the future")
+    begin(ledger, entry(2), run_id="today")
+    begin(ledger, entry(2), run_id="after")
+    assert [run.run_id for run in ledger.runs()] == ["after", "today", "killed in the future"]
+    assert ledger.runs(limit=1)[0].started_at == "2026-03-03T10:00:01.000001+00:00"
+    assert ledger.taken_over("after", ["key-2"]) == set()
+    assert ledger.taken_over("killed in the future", ["key-2"]) == {"key-2"}
+
+
 # --- runs and ranges of rows -------------------------------------------------------------------------------------
 
 
