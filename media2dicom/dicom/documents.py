@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from media2dicom.dicom.building import Build
-from media2dicom.dicom.encapsulated import name_concept, start_encapsulated, write_encapsulated
+from media2dicom.dicom.encapsulated import start_encapsulated, write_encapsulated
 from media2dicom.identity import confirm_named_patient
 from media2dicom.media.payload import CDA, Document
 from media2dicom.model import Instance
@@ -23,22 +23,21 @@ def build_document(document: Document, build: Build) -> Instance:
     A document may name the patient in its text, so Burned In Annotation is YES unless the row says otherwise.
     Raises OptionRefused, OverUploadLimit, and IdentityMismatch when a CDA is about another patient.
     """
-    options = build.row.options
     if document.patient is not None:
         build.warnings.extend(confirm_named_patient(document.patient, build.row, build.source))
-    title = options.document_title or options.part_name or options.series_description
-    if title is None and document.code is not None:
-        title = document.code[2]
+    meaning = document.code[2] if document.code else None
     dataset = start_encapsulated(
         build,
         document.mime_type,
         document.size_bytes,
         modality=MODALITY,
         part=0,
-        title=title or ("Clinical document" if document.mime_type == CDA else "Document"),
+        title=meaning or ("Clinical document" if document.mime_type == CDA else "Document"),
+        code=document.code,
         burned_in=True,
     )
-    name_concept(dataset, document.code)
+    if build.row.options.laterality is not None:  # the source's body part need not be the document's
+        dataset.ImageLaterality = build.row.options.laterality
     dataset.ConversionType = "WSD"  # Workstation
     if document.instance_identifier is not None:
         dataset.HL7InstanceIdentifier = document.instance_identifier

@@ -39,9 +39,20 @@ _SYNTAX: Final = str(ExplicitVRLittleEndian)
 
 
 def start_encapsulated(
-    build: Build, mime_type: str, size_bytes: int, *, modality: str, part: int, title: str, burned_in: bool
+    build: Build,
+    mime_type: str,
+    size_bytes: int,
+    *,
+    modality: str,
+    part: int,
+    title: str,
+    code: tuple[str, str, str] | None,
+    burned_in: bool,
 ) -> Dataset:
-    """All of the object but the file and what its own modules add. `burned_in` is for rows that do not say.
+    """All of the object but the file and what its own modules add.
+
+    `title` and `burned_in` are for rows that do not say; never is the title the file's name: it may be the patient's.
+    `code`: what the document is, as value, scheme and meaning.
 
     Raises OptionRefused for a transfer syntax that is for pixels, OverUploadLimit before anything is written.
     """
@@ -58,19 +69,12 @@ def start_encapsulated(
         burned_in = options.burned_in_annotation
     dataset.AcquisitionDateTime = ""
     dataset.BurnedInAnnotation = "YES" if burned_in else "NO"
-    if options.laterality is not None:
-        dataset.ImageLaterality = options.laterality
     add_source_instance(build.source, dataset)
-    dataset.DocumentTitle = title
-    dataset.ConceptNameCodeSequence = Sequence([])
+    dataset.DocumentTitle = options.document_title or options.part_name or options.series_description or title
+    dataset.ConceptNameCodeSequence = Sequence([code_item(*code)] if code else [])
     dataset.MIMETypeOfEncapsulatedDocument = mime_type
     dataset.EncapsulatedDocumentLength = size_bytes
     return dataset
-
-
-def name_concept(dataset: Dataset, code: tuple[str, str, str] | None) -> None:
-    """Concept Name Code Sequence: the title as a code (value, scheme, meaning), where there is one."""
-    dataset.ConceptNameCodeSequence = Sequence([code_item(*code)] if code else [])
 
 
 def write_encapsulated(build: Build, dataset: Dataset, file: Path, part: int) -> Instance:

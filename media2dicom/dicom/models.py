@@ -11,7 +11,7 @@ from pydicom.sr.codedict import codes
 from media2dicom.dicom.anatomy import known_side
 from media2dicom.dicom.building import Build
 from media2dicom.dicom.color import rgb_to_cielab_us
-from media2dicom.dicom.encapsulated import SOP_CLASS, name_concept, start_encapsulated, write_encapsulated
+from media2dicom.dicom.encapsulated import SOP_CLASS, start_encapsulated, write_encapsulated
 from media2dicom.dicom.icc import srgb_input_profile
 from media2dicom.dicom.icon import icon_item
 from media2dicom.dicom.references import add_referenced_series, code_item, is_image, referenced_sop
@@ -68,21 +68,20 @@ def build_model(model: Model, build: Build) -> list[Instance]:
 def _started(build: Build, mime_type: str, size_bytes: int, part: int) -> Dataset:
     """What a model and its material libraries share."""
     options = build.row.options
+    own = valid_text(build.source, "Modality") if is_image(build.source) else build.image_modality
     dataset = start_encapsulated(
         build,
         mime_type,
         size_bytes,
         modality=MODALITY,
         part=part,
-        # Never the file's name: it may be the patient's.
-        title=options.document_title or options.part_name or options.series_description or "3D model",
+        title="3D model",
+        code=MODEL_TITLES.get(own or ""),
         burned_in=False,
     )
     if (side := known_side(build)) is not None:
         dataset.ImageLaterality = side
     add_referenced_series(build.source, dataset)
-    own = valid_text(build.source, "Modality") if is_image(build.source) else build.image_modality
-    name_concept(dataset, MODEL_TITLES.get(own or ""))
     if mime_type != STL:
         dataset.ICCProfile, dataset.ColorSpace = srgb_input_profile(), "SRGB"
 
