@@ -17,7 +17,8 @@ from media2dicom.media.exif import EXIF_MARK, UPRIGHT, exif_orientation, xmp_ori
 DHT, SOS, DQT, DRI = 0xC4, 0xDA, 0xDB, 0xDD
 _DAC, _SOI, _EOI, _DNL = 0xCC, 0xD8, 0xD9, 0xDC
 _APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
-_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, _DAC}  # SOF0 to SOF15; C8 is JPG
+_EXTENSIONS: Final = frozenset({0xC8, 0xDE, 0xDF, *range(0xF0, 0xFE)})  # JPG, DHP, EXP, JPG0 to JPG13
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {DHT, _DAC} - _EXTENSIONS  # SOF0 to SOF15
 _DECODING: Final = _FRAMES | {DHT, _DAC, SOS, DQT, DRI}  # all that a decoder needs but the colours' meaning
 _XMP, _ICC = b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _MULTI_PICTURE: Final = b"MPF\0"  # CIPA DC-007
@@ -130,6 +131,8 @@ class _HeaderCollector:
         self.several_pictures = False
 
     def take(self, marker: int, payload: bytes) -> None:
+        if marker in _EXTENSIONS:
+            raise MediaUnsupported("The JPEG file is hierarchical or of an extension of JPEG.")
         if marker in _FRAMES:
             if self.frame is not None:
                 raise MediaUnsupported("The JPEG file is hierarchical (several frames).")
