@@ -12,6 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from flows.archiving import Order, archive
 from flows.forms import ManifestChoice, ServerChoice, resolve_manifest
+from flows.walking import state_of
 from media2dicom.beginning import begin_retry, begin_run
 from media2dicom.selection import Selection
 from media2dicom.steps.workbench import Workbench
@@ -48,7 +49,6 @@ def archive_manifest(
     """
     if runtime.flow_run.run_count > 1:
         until = None  # a Retry is a person's wish, and the night is over
-    order = Order(resolve_manifest(manifest), results, until)
 
     def begin(bench: Workbench, path: Path, run_id: str) -> None:
         if retry is None:
@@ -56,4 +56,4 @@ def archive_manifest(
         else:
             begin_retry(bench, path, run_id, retry)
 
-    return archive(order, begin)
+    return state_of(lambda: archive(Order(resolve_manifest(manifest), results, until), begin))

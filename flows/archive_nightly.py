@@ -26,7 +26,7 @@ from flows.dashboard.artifacts import put_markdown
 from flows.dashboard.nightly_report import Night, Turn
 from flows.dashboard.notifying import notify
 from flows.forms import ServerChoice
-from flows.walking import opened
+from flows.walking import opened, state_of
 from media2dicom.arrivals import Arrival, Inbox, arrival
 from media2dicom.beginning import is_undecided
 from media2dicom.carry_over import (
@@ -47,7 +47,6 @@ from media2dicom.steps.workbench import Workbench
 from media2dicom.summary import summarise
 
 SUMMARY_KEY = "nightly-summary"
-_RAISED = "Flow run encountered an exception: "
 _UNFILED = "All its rows are stored, but it could not be moved to done/: see to the rights of the inbox."
 _NOT_DECIDED = "Its approval was never given, and its run has ended: press Retry on that run, or archive it again."
 _NOT_OURS = frozenset({Standing.WAITING, Standing.UNDER_WAY})
@@ -68,6 +67,10 @@ def archive_nightly(
         window_hours: Nothing is begun later than this after the start; empty: as in the settings.
         carry_over: First take up killed runs and rows that failed in a way that may have passed.
     """
+    return state_of(lambda: _night(server, window_hours, carry_over=carry_over))
+
+
+def _night(server: str | None, window_hours: float | None, *, carry_over: bool) -> State[Any]:
     with opened(str(runtime.flow_run.id)) as bench:
         nightly = bench.settings.nightly
         hours = nightly.window_hours if window_hours is None else window_hours
@@ -206,7 +209,7 @@ class _Work:
             "until": self.until,
         }
         state = run_child(archive_manifest, parameters, begin_by=self.until)
-        reason = (state.message or f"Its run ended as {state.name}.").removeprefix(_RAISED)
+        reason = state.message or f"Its run ended as {state.name}."
         run_id = str(state.state_details.flow_run_id)
         run = self.bench.ledger.run(run_id)
         if run is not None and run.finished_at is not None:

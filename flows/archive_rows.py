@@ -18,7 +18,7 @@ from prefect.states import Completed
 
 from flows.children import has_deployment, run_child, wait_for_stragglers
 from flows.dashboard.reporting import Report
-from flows.walking import ARCHIVE, PREPARE, Steps, final_state, opened, walk
+from flows.walking import ARCHIVE, PREPARE, Steps, final_state, opened, state_of, walk
 from media2dicom.chunks import begin_rows, close_lost, cut, finish_rows, held_when_over, rows_lock
 from media2dicom.inbox import file_away
 from media2dicom.ledger import Numbers
@@ -45,9 +45,12 @@ def archive_rows(
         prepare_only: Prepare and check, send nothing: the run waits for an approval.
         until: Nothing is begun after this moment.
     """
-    numbers = (first_row, last_row)
     if runtime.flow_run.run_count > 1:
         until = None  # a Retry is a person's wish, and the night is over
+    return state_of(lambda: _archive(run_id, (first_row, last_row), prepare_only, until))
+
+
+def _archive(run_id: str, numbers: Numbers, prepare_only: bool, until: datetime | None) -> State[Any]:
     with opened(run_id) as bench, rows_lock(bench, run_id, numbers), held_when_over(bench, run_id) as held:
         manifest = begin_rows(bench, run_id, numbers)
         report = Report(bench, run_id, manifest, numbers)
@@ -55,7 +58,7 @@ def archive_rows(
         with report.live():
             walk(bench, run_id, numbers, steps=PREPARE if prepare_only else ARCHIVE, until=until)
         if prepare_only:
-            return Completed(message=f"Rows {first_row} to {last_row} are prepared.")
+            return Completed(message=f"Rows {numbers[0]} to {numbers[1]} are prepared.")
         summary = summarise(bench, run_id, manifest, None, numbers)
         report.end(summary)
         if (whole := finish_rows(bench, run_id, held=held)) is not None:

@@ -44,7 +44,7 @@ def archive(order: Order, begin: Callable[[Workbench, Path, str], object]) -> St
             report = Report(bench, run_id, manifest, verb=order.verb)
             report.begin()
             with report.live():
-                if _may_send(bench, run_id, order.until):
+                if _may_send(bench, run_id, order.until, report):
                     work(bench, run_id, until=order.until)
             summary = finish_run(bench, run_id, manifest, order.results)
             summary = file_away(bench, manifest, summary)
@@ -52,10 +52,11 @@ def archive(order: Order, begin: Callable[[Workbench, Path, str], object]) -> St
     return final_state(summary)
 
 
-def _may_send(bench: Workbench, run_id: str, until: datetime | None) -> bool:
+def _may_send(bench: Workbench, run_id: str, until: datetime | None, report: Report) -> bool:
     """At once, or after everything was prepared and a person was asked."""
     run = bench.ledger.run(run_id)
     if run is None or not is_undecided(bench, run):
         return True
     work(bench, run_id, steps=PREPARE, until=until)
+    report.before_approval()
     return ask_approval(bench, run_id)

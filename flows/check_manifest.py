@@ -17,7 +17,8 @@ from rich.filesize import decimal
 
 from flows.dashboard.artifacts import courtesy, key_of, markdown_table, put_markdown, put_table, rename
 from flows.forms import ManifestChoice, ServerChoice, resolve_manifest
-from media2dicom.errors import ManifestUnusable, cause_words, sealed
+from flows.walking import state_of
+from media2dicom.errors import cause_words, sealed
 from media2dicom.manifest.report import Problem, Severity
 from media2dicom.model import Row
 from media2dicom.planning import Plan, RowPlan, plan_manifest
@@ -40,13 +41,14 @@ def check_manifest(manifest: ManifestChoice, server: ServerChoice = None, offlin
         server: The PACS for rows that name none; empty: the default one.
         offline: Look at the spreadsheet and the media only; ask no PACS.
     """
+    return state_of(lambda: _check(manifest, server, offline=offline))
+
+
+def _check(manifest: Path | str, server: str | None, *, offline: bool) -> State[Any]:
     with sealed("The check"):
         settings = load_settings()
         path = resolve_manifest(manifest, settings)
-        try:
-            plan = plan_manifest(path, settings, server, offline=offline or not (server or settings.servers))
-        except ManifestUnusable as error:
-            return Failed(message=f"{error.message} {error.next_step}")
+        plan = plan_manifest(path, settings, server, offline=offline or not (server or settings.servers))
         verdict = verdict_of(plan)
         with courtesy("the problems and the plan"):
             _show(plan, settings, verdict)
@@ -56,7 +58,8 @@ def check_manifest(manifest: ManifestChoice, server: ServerChoice = None, offlin
 def _show(plan: Plan, settings: Settings, verdict: str) -> None:
     path = plan.manifest.path
     count = plan.manifest.row_count
-    rename(f"check {path.name}: {count} {'row' if count == 1 else 'rows'}")
+    asked = [f"pacs:{name}" for name in plan.asked]
+    rename(f"check {path.name}: {count} {'row' if count == 1 else 'rows'}", asked)
     if plan.problems:
         put_table(key_of("problems", settings, path), problems_table(plan), f"{path.name}: {verdict}")
     put_markdown(key_of("plan", settings, path), plan_text(plan, verdict), f"{path.name}: {verdict}")

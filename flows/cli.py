@@ -100,13 +100,18 @@ def retry(
     config: ConfigOption = None,
 ) -> None:
     """Take up what a manifest's last run left, from the prepared files."""
+    from media2dicom.errors import error_kinds
     from media2dicom.model import Status
     from media2dicom.selection import Selection
+    from media2dicom.steps.record import UNFINISHED
 
     console = console_for(json)
     if status is not None and status.upper() not in Status.__members__:
         known = ", ".join(one.lower() for one in Status)
         say(console, f"--status {status}: there is no such status; known: {known}.")
+        raise typer.Exit(Exit.MANIFEST)
+    if cause is not None and cause not in {*error_kinds(), UNFINISHED}:
+        say(console, f"--cause {cause}: there is no such cause; media2dicom status {manifest} shows those of its rows.")
         raise typer.Exit(Exit.MANIFEST)
     selection = Selection(Status(status.upper()) if status else None, (cause,) if cause else ())
     raise typer.Exit(_archive(manifest, None, results, selection, json=json))

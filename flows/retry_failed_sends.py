@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,16 +12,16 @@ from prefect import flow, runtime
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 
 from flows.archiving import Order, archive
 from flows.forms import CauseChoice, FailedManifestChoice, FormText, resolve_manifest
-from flows.walking import opened
+from flows.walking import opened, state_of
 from media2dicom.beginning import begin_retry
-from media2dicom.errors import ManifestUnusable, SelectionUnclear, cause_words
+from media2dicom.errors import ManifestUnusable, SelectionUnclear
 from media2dicom.ledger import Run
 from media2dicom.runs import last_run
-from media2dicom.selection import Selection, row_numbers
+from media2dicom.selection import Selection, refuse_no_match, row_numbers
 from media2dicom.steps.workbench import Workbench
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -48,17 +47,18 @@ def retry_failed_sends(
         causes: Only rows that failed for these causes; none: all causes.
         rows: Only these rows, as the spreadsheet counts, such as "5, 8-12"; empty: all rows.
     """
+    return state_of(lambda: _retry(manifest.strip(), run.strip(), causes, rows))
+
+
+def _retry(manifest: str, run: str, causes: tuple[str, ...], rows: str) -> State[Any]:
     run_id = str(runtime.flow_run.id)
-    try:
-        selection = Selection(causes=tuple(causes), numbers=row_numbers(rows))
-        with opened(run_id) as bench:
-            own = bench.ledger.run(run_id)  # there when this run is tried again
-            earlier, numbers = (own, ()) if own else _earlier_run(bench, manifest.strip(), run.strip())
-            selection = replace(selection, numbers=selection.numbers or numbers)
-            if own is None and (nothing := _nothing_to_do(bench, earlier, selection)) is not None:
-                return nothing
-    except (SelectionUnclear, ManifestUnusable) as error:
-        return Failed(message=f"{error.message} {error.next_step}")
+    selection = Selection(causes=tuple(causes), numbers=row_numbers(rows))
+    with opened(run_id) as bench:
+        own = bench.ledger.run(run_id)  # there when this run is tried again
+        earlier, numbers = (own, ()) if own else _earlier_run(bench, manifest, run)
+        selection = replace(selection, numbers=selection.numbers or numbers)
+        if own is None and not refuse_no_match(bench.ledger, earlier, selection):
+            return Completed(message=f"{earlier.manifest.name} has no rows left that could be sent again.")
     order = Order(earlier.manifest, verb="retry")
     return archive(order, lambda bench, path, run_id: begin_retry(bench, path, run_id, selection, earlier))
 
@@ -99,16 +99,3 @@ def _parent_of(flow_run_id: str) -> tuple[str, tuple[tuple[int, int], ...]]:
     if not {"run_id", "first_row", "last_row"} <= set(asked):
         return flow_run_id, ()
     return str(asked["run_id"]), ((int(asked["first_row"]), int(asked["last_row"])),)
-
-
-def _nothing_to_do(bench: Workbench, earlier: Run, selection: Selection) -> State[Any] | None:
-    """The end of a run that finds no row to take: all is well, or nothing matches what was asked for."""
-    left = [row for row in bench.ledger.rows(earlier.run_id, with_instances=False) if Selection().takes(row)]
-    if any(selection.takes(row) for row in left):
-        return None
-    name = earlier.manifest.name
-    if not left:
-        return Completed(message=f"{name} has no rows left that could be sent again.")
-    codes = Counter(row.outcome.code or "unfinished" for row in left)
-    causes = ", ".join(f"{count} {cause_words(code)} ({code})" for code, count in codes.most_common())
-    return Failed(message=f"No row matches. {name} has {len(left)} left: {causes}.")

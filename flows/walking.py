@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed
 
-from media2dicom.errors import sealed
+from media2dicom.errors import Media2DicomError, sealed
 from media2dicom.ledger import Numbers
 from media2dicom.model import Batch
 from media2dicom.runs import close_window, make_batches, refuse_unreachable_servers
@@ -79,6 +79,18 @@ def _submit(batch: Batch, steps: Steps, options: dict[str, Any]) -> PrefectFutur
         before = [allow_failure(one) for one in futures]
         futures.append(step.with_options(**options).submit(batch, return_state=False, wait_for=before))
     return futures[-1]
+
+
+def state_of(work: Callable[[], State[Any]]) -> State[Any]:
+    """How `work` ended. What ended it before its time is the run's message, with what to do next.
+
+    Raised, it would be shown as a crash, and Prefect would write it to disk. Who calls the flow gets it as the
+    state's result.
+    """
+    try:
+        return work()
+    except Media2DicomError as error:
+        return Failed(message=f"{error.message} {error.next_step}", data=error)
 
 
 def final_state(summary: Summary) -> State[Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 
-from media2dicom.errors import NotApproved, SelectionUnclear
-from media2dicom.ledger import LedgerRow
+from media2dicom.errors import NotApproved, SelectionUnclear, cause_words
+from media2dicom.ledger import Ledger, LedgerRow, Run
 from media2dicom.model import Status
+from media2dicom.steps.record import UNFINISHED
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,19 @@ class Selection:
             and (not self.numbers or any(first <= row.row_number <= last for first, last in self.numbers))
             and (not self.transient or row.may_pass)
         )
+
+
+def refuse_no_match(ledger: Ledger, run: Run, selection: Selection) -> bool:
+    """Whether any row of the run is left. Raises SelectionUnclear when rows are left, but none that is asked for."""
+    left = [row for row in ledger.rows(run.run_id, with_instances=False) if Selection().takes(row)]
+    if left and not any(selection.takes(row) for row in left):
+        codes = Counter(row.outcome.code or UNFINISHED for row in left)
+        causes = ", ".join(f"{count} {cause_words(code)} ({code})" for code, count in codes.most_common())
+        raise SelectionUnclear(
+            f"No row matches. {run.manifest.name} has {len(left)} left: {causes}.",
+            next_step="Name a cause or rows that are left, or nothing to take all of them.",
+        )
+    return bool(left)
 
 
 def row_numbers(text: str) -> tuple[tuple[int, int], ...]:

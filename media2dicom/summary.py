@@ -76,7 +76,7 @@ class Summary:
         words = "failed" if Status.FAILED in statuses else "are not stored"
         if len(statuses) == 1:
             words = _ALONE.get(next(iter(statuses)), words)
-        return words if self.rows > 1 else words.replace("were ", "was ").replace("are ", "is ")
+        return words if self.not_stored > 1 else words.replace("were ", "was ").replace("are ", "is ")
 
 
 def _were(count: int) -> str:

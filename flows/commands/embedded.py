@@ -32,7 +32,7 @@ from media2dicom.inbox import read_here
 from media2dicom.ledger import LedgerRow
 from media2dicom.model import Status
 from media2dicom.runs import last_run, manifest_lock, refuse_results_path
-from media2dicom.selection import Selection
+from media2dicom.selection import Selection, refuse_no_match
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench, open_workbench
 from media2dicom.summary import Summary, summarise
@@ -96,8 +96,8 @@ def archive(
 ) -> Archived:
     """Run the flow archive-manifest, showing progress: on the server of a running `up`, else in this process.
 
-    Raises RunLeft, ManifestUnusable, AlreadyRunning, SettingsError, ResultsNotWritten; how the rows ended is in the
-    result.
+    Raises RunLeft, ManifestUnusable, SelectionUnclear, AlreadyRunning, SettingsError, ResultsNotWritten; how the rows
+    ended is in the result.
     """
     if not manifest.is_file():
         raise ManifestUnusable(f"{manifest}: there is no such file.")
@@ -107,6 +107,8 @@ def archive(
     with manifest_lock(settings, manifest):
         pass
     bench, wish = open_workbench(settings), Wish(manifest, server, results, retry)
+    if retry is not None and (earlier := last_run(bench, manifest)) is not None:
+        refuse_no_match(bench.ledger, earlier, retry)
     run_id = None
     if (up := usable_up(settings)) is not None:
         run_id = _archive_there(ServedRun(settings, up), bench, wish, console)

@@ -33,7 +33,7 @@ from flows.dashboard.artifacts import (
     update_progress,
 )
 from media2dicom.errors import cause_words
-from media2dicom.ledger import DONE_STATUSES, ENDED, LedgerRow, Numbers
+from media2dicom.ledger import DONE_STATUSES, ENDED, UNDER_WAY, LedgerRow, Numbers
 from media2dicom.model import Status
 from media2dicom.steps.workbench import Workbench
 from media2dicom.summary import Summary, explanation
@@ -136,6 +136,13 @@ class Report:
         ended = sum(count for status, count in counts.items() if status in ENDED)
         return round(100 * ended / max(1, sum(counts.values())), 1)
 
+    def before_approval(self) -> None:
+        """The table of the rows as a person is asked about them."""
+        if self._flow_run is not None:
+            with courtesy("what the approval is about"):
+                title = f"{self._manifest.name}: as it stands before anything is sent"
+                put_table(self._key("rows"), rows_table(by_cause(self._rows()), self._run_id), title)
+
     def end(self, summary: Summary) -> None:
         """The table of the rows and the summary."""
         if self._flow_run is None:
@@ -159,12 +166,17 @@ class Report:
 
 
 def by_cause(rows: Sequence[LedgerRow]) -> list[Group]:
-    """Rows of one status and cause together: what is not stored first, the biggest group before the others."""
+    """Rows of one status and cause together: what failed first, then what is not done; the biggest group first."""
     found: dict[tuple[Status, str], list[LedgerRow]] = defaultdict(list)
     for row in rows:
         found[row.status, row.outcome.code or ""].append(row)
     groups = [(status, code, some) for (status, code), some in found.items()]
-    return sorted(groups, key=lambda group: (group[0] in DONE_STATUSES, -len(group[2]), group[2][0].row_number))
+
+    def place(group: Group) -> tuple[object, ...]:
+        status, _, some = group
+        return status in DONE_STATUSES, status in UNDER_WAY, -len(some), some[0].row_number
+
+    return sorted(groups, key=place)
 
 
 def rows_table(groups: Sequence[Group], run_id: str) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""What every Prefect process of ours is told: nothing about this site leaves it, and logs are plain text."""
+"""What every Prefect process of ours is told: nothing about this site leaves it, logs are plain text, no pickles."""
 
 from __future__ import annotations
 
@@ -8,4 +8,5 @@ QUIET: Final = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "PREFECT_LOGGING_COLORS": "false",
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # what is raised is written to disk: never as a pickle
 }

@@ -96,6 +96,7 @@ def as_deployments(settings: Settings, *, work_pool: str | None = None) -> list[
         deployment = RunnerDeployment.from_flow(
             one.flow,
             name=one.name,
+            description=(one.flow.description or "").partition("\nArgs:")[0].strip(),  # each field has its own help
             schedules=schedules,
             concurrency_limit=one.at_a_time,
             enforce_parameter_schema=False,  # its choices are help, not a rule; the flow judges what it gets

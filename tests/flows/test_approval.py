@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +66,19 @@ def test_a_run_waits_for_its_approval_and_sends_when_it_is_given(run: Asking) ->
     assert "2 of 3 rows are ready" in asked["description"]
     assert "1 row will **not** be sent: patient differs from the PACS" in asked["description"]
     assert "Canary" not in str(asked)
+    [table] = run.up.client.post(
+        "/artifacts/filter",
+        {"artifacts": {"flow_run_id": {"any_": [run.run_id]}, "type": {"any_": ["table"]}}},
+    )
+    assert [(line["row"], line["status"]) for line in json.loads(table["data"])] == [
+        ("4", "REFUSED"),
+        ("2", "PREPARED"),
+        ("3", "PREPARED"),
+    ]
     assert asked["schema"]["properties"]["decision"]["enum"] == ["Send", "Do not send"]
     assert run.held() == 0
     run.answer("Send")
-    assert run.up.wait(run.run_id)["message"] == "1 of 3 rows were refused: 1 patient differs from the PACS."
+    assert run.up.wait(run.run_id)["message"] == "1 of 3 rows was refused: 1 patient differs from the PACS."
     assert run.held() == 2
     assert run.statuses() == ["STORED", "STORED", "REFUSED"]
 

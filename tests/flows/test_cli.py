@@ -145,6 +145,8 @@ def test_run_and_status_agree_and_the_exit_code_says_how_it_ended(
         with manifest_lock(load_settings(), manifest):
             assert cli("run", manifest).exit_code == 75
             assert cli("retry", manifest).exit_code == 75
+    misspelt = cli("retry", manifest, "--cause", "pacs-out-of-resource")
+    assert (misspelt.exit_code, "there is no such cause" in misspelt.output) == (2, True)
     retried = cli("retry", manifest, "--json")
     assert (retried.exit_code, json.loads(retried.stdout)["rows"][0]["status"]) == (1, "STORED")
     sheets.write_sheet(manifest, [{"media": "binary.stl", **who}])
@@ -154,6 +156,11 @@ def test_run_and_status_agree_and_the_exit_code_says_how_it_ended(
     assert (checked.exit_code, json.loads(checked.stdout)["problems"][0]["code"]) == (2, "pacs-unreachable")
     down = cli("run", manifest, "--json")
     assert (down.exit_code, json.loads(down.stdout)["rows"][0]["code"]) == (3, "pacs-unreachable")
+    none = cli("retry", manifest, "--cause", "pacs-busy", "--json")
+    assert (none.exit_code, json.loads(none.stdout)["error"]["message"]) == (
+        1,
+        "No row matches. m.csv has 1 left: 1 PACS unreachable (pacs-unreachable).",
+    )
 
 
 def test_what_cannot_run_says_so_at_once(

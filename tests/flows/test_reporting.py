@@ -115,7 +115,7 @@ def test_a_run_is_named_tagged_and_shown(
         manifest = sheets.write_sheet(tmp_path / "Röntgen Mai (2).csv", rows)
         state, _ = archive(manifest)
         archive(manifest)
-    assert state.message == "1 of 3 rows were refused: 1 media missing."
+    assert state.message == "1 of 3 rows was refused: 1 media missing."
     found = artifacts("rontgen-mai-2")
     assert set(found) == {"rows-rontgen-mai-2", "summary-rontgen-mai-2", "progress-rontgen-mai-2"}
     run = found["rows-rontgen-mai-2"]["run"]

@@ -178,7 +178,7 @@ def test_retry_that_matches_no_row_says_what_is_left(lab: Lab, call: Callable[..
     assert state.is_failed()
     assert state.message == (
         "No row matches. lab.csv has 3 left: 2 PACS out of resources (pacs-out-of-resources), "
-        "1 refused by the PACS (store-failed)."
+        "1 refused by the PACS (store-failed). Name a cause or rows that are left, or nothing to take all of them."
     )
     assert lab.sent == []
     assert lab.run_id == before  # no run was made of it

@@ -140,6 +140,23 @@ def test_what_cannot_run_ends_with_the_same_exit_codes_as_without(up: RunningUp,
     assert up.run_command("run", tmp_path / "other.csv", "--server", "nowhere").returncode == 3
 
 
+def test_what_ends_a_run_before_its_time_is_told_with_what_to_do_and_not_written_to_disk(
+    up: RunningUp, tmp_path: Path
+) -> None:
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "good.csv").write_text("media,accession_number,patient_id\nx.png,1,1\n")
+    asked = {
+        "cannot be read: No such file or directory. Correct the manifest": {"manifest": "nonexistent.xlsx"},
+        "There is no column patient_id.": {"manifest": tmp_path / "other.csv"},
+        "Name a configured server": {"manifest": tmp_path / "good.csv", "server": "nowhere"},
+    }
+    begun = {says: up.run_deployment("archive-manifest", **order)["id"] for says, order in asked.items()}
+    messages = {says: up.wait(run_id)["message"] for says, run_id in begun.items()}
+    assert {says: message for says, message in messages.items() if says not in message} == {}
+    assert not [message for message in messages.values() if "exception" in message]
+    assert not [path for path in (up.settings.data_dir / "prefect" / "storage").rglob("*") if path.is_file()]
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_the_waiting_and_not_the_run(up: RunningUp, tmp_path: Path) -> None:
     manifest, study = many_rows(tmp_path, 30)
