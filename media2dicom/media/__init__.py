@@ -45,58 +45,18 @@ class MediaType:
         return cast(Reader, import_module(self.module))
 
 
-def _is_jpeg(head: bytes, size_bytes: int) -> bool:
-    return head.startswith(b"\xff\xd8\xff")
-
-
-def _is_png(head: bytes, size_bytes: int) -> bool:
-    return head.startswith(b"\x89PNG\r\n\x1a\n")
-
-
-def _is_bmp(head: bytes, size_bytes: int) -> bool:
-    # "BM", then the length of the DIB header at 14, which tells a bitmap from a text that begins with BM.
-    return head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in {12, 16, 40, 52, 56, 64, 108, 124}
-
-
-def _is_gif(head: bytes, size_bytes: int) -> bool:
-    return head.startswith((b"GIF87a", b"GIF89a"))
-
-
-def _is_tiff(head: bytes, size_bytes: int) -> bool:
-    return head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))  # TIFF 6.0 and BigTIFF
-
-
-def _is_webp(head: bytes, size_bytes: int) -> bool:
-    return head.startswith(b"RIFF") and head[8:12] == b"WEBP"
-
-
-def _is_heic(head: bytes, size_bytes: int) -> bool:
-    # ISO/IEC 23008-12 10; mif1 says only that pictures are inside, libheif says what they are.
-    return head[4:8] == b"ftyp" and head[8:12] in {b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2"}
-
-
-def is_binary_stl(head: bytes, size_bytes: int) -> bool:
-    """A binary STL has no magic: 80 bytes of anything, a count, 50 bytes per triangle, and nothing more."""
-    return len(head) >= 84 and size_bytes == 84 + 50 * int.from_bytes(head[80:84], "little")
-
-
-def _is_stl(head: bytes, size_bytes: int) -> bool:
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    return is_binary_stl(head, size_bytes) or (text.startswith(b"solid") and b"facet" in text)
-
-
 _VIDEO, _MESH, _CONVERSION = (f"{__name__}.{module}" for module in ("video", "mesh", "conversion"))
 
 MEDIA_TYPES: Final = (
-    MediaType("JPEG", "image", (".jpg", ".jpeg", ".jpe", ".jfif"), _is_jpeg, f"{__name__}.jpeg_reader"),
-    MediaType("PNG", "image", (".png",), _is_png, f"{__name__}.png"),
-    MediaType("BMP", "image", (".bmp", ".dib"), _is_bmp, f"{__name__}.bmp"),
-    MediaType("TIFF", "image", (".tif", ".tiff"), _is_tiff, f"{__name__}.tiff"),
-    MediaType("WebP", "image", (".webp",), _is_webp, f"{__name__}.webp"),
-    MediaType("GIF", "image", (".gif",), _is_gif, f"{__name__}.gif"),
-    MediaType("HEIC", "image", (".heic", ".heif", ".hif"), _is_heic, f"{__name__}.heif"),
+    MediaType("JPEG", "image", (".jpg", ".jpeg", ".jpe", ".jfif"), signatures.is_jpeg, f"{__name__}.jpeg_reader"),
+    MediaType("PNG", "image", (".png",), signatures.is_png, f"{__name__}.png"),
+    MediaType("BMP", "image", (".bmp", ".dib"), signatures.is_bmp, f"{__name__}.bmp"),
+    MediaType("TIFF", "image", (".tif", ".tiff"), signatures.is_tiff, f"{__name__}.tiff"),
+    MediaType("WebP", "image", (".webp",), signatures.is_webp, f"{__name__}.webp"),
+    MediaType("GIF", "image", (".gif",), signatures.is_gif, f"{__name__}.gif"),
+    MediaType("HEIC", "image", (".heic", ".heif", ".hif"), signatures.is_heic, f"{__name__}.heif"),
     *(MediaType(one.name, "video", one.suffixes, one.matches, _VIDEO) for one in CONTAINERS),
-    MediaType("STL", "mesh", (".stl",), _is_stl, _MESH),
+    MediaType("STL", "mesh", (".stl",), signatures.is_stl, _MESH),
     MediaType("OBJ", "mesh", (".obj",), signatures.is_obj, f"{__name__}.obj"),
     MediaType("PLY", "mesh", (".ply",), signatures.is_ply, _CONVERSION),
     MediaType("OFF", "mesh", (".off",), signatures.is_off, _CONVERSION),
@@ -149,7 +109,7 @@ def may_become_smaller(path: Path) -> bool:
         media_type = media_type_of(path)
     except RowRefused:
         return False
-    return media_type.kind == "video" or (media_type.name == "STL" and not is_binary_stl(*_head(path)))
+    return media_type.kind == "video" or (media_type.name == "STL" and not signatures.is_binary_stl(*_head(path)))
 
 
 def media_sha256(path: Path) -> str:

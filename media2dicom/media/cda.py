@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element, ParseError
 
 import defusedxml.ElementTree
 from defusedxml.common import DefusedXmlException
+from pydicom.uid import UID
 
 from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported
 from media2dicom.media.payload import CDA, Document, MediaPlan, NamedPatient, Payload, document_plan
@@ -21,7 +22,6 @@ from media2dicom.settings import MEGABYTE, Settings
 
 _LARGEST_BYTES: Final = 16 * MEGABYTE  # the document is parsed whole, in some twenty times its size of memory
 _HL7: Final = "{urn:hl7-org:v3}"
-_OID: Final = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MIME: Final = re.compile(r"[a-z]+/[\w.+-]+", re.ASCII | re.IGNORECASE)
 _SCHEMES: Final = {"2.16.840.1.113883.6.1": "LN", "2.16.840.1.113883.6.96": "SCT"}  # PS3.16 table 8-1
@@ -79,12 +79,17 @@ def _instance_identifier(root: Element) -> str:
     """(0040,E001): the root as UID or UUID, a caret and the extension, if any (PS3.3 C.24.2)."""
     found = root.find(f"{_HL7}id")
     authority, extension = ("", "") if found is None else (_said(found, "root"), _said(found, "extension"))
-    if not (_OID.fullmatch(authority) or _UUID.fullmatch(authority)):
+    if not is_identifier_root(authority):
         raise MediaDamaged("The clinical document has no valid identifier of its own (element id).")
     identifier = f"{authority}^{extension}" if extension else authority
     if len(identifier) > _LARGEST_ST or not identifier.isprintable():
         raise MediaDamaged("The clinical document's own identifier (element id) is too long or not printable.")
     return identifier
+
+
+def is_identifier_root(text: str) -> bool:
+    """Whether an HL7 Instance Identifier may begin so: a UID or UUID (PS3.3 C.24.2)."""
+    return UID(text).is_valid or _UUID.fullmatch(text) is not None
 
 
 def _code(root: Element) -> tuple[str, str, str] | None:

@@ -36,7 +36,7 @@ from media2dicom.errors import (
 )
 from media2dicom.limits import refuse_over_limit
 from media2dicom.media import media_type_of, opc, threemf
-from media2dicom.media.extent import Extent
+from media2dicom.media.extent import MILLIMETRES, Extent
 from media2dicom.media.payload import DATASET_BYTES, MediaPlan, Model, Payload
 from media2dicom.model import Options, Units
 from media2dicom.settings import MEGABYTE, Settings
@@ -48,7 +48,6 @@ _MEMORY_BYTES: Final = 6_000_000_000  # address space of the converting process
 _LARGEST_DIRECTORY_BYTES: Final = 10 * MEGABYTE  # of a 3MF: zipfile holds all of it, in some ten times its size
 _SECONDS: Final = 600
 _ONE_AT_A_TIME: Final = threading.Semaphore()  # however many batches are under way: it may take much memory
-_METRES: Final = {Units.MM: 1e-3, Units.CM: 1e-2, Units.M: 1.0, Units.UM: 1e-6}
 _MODEL_PART: Final = re.compile(r".*\.model", re.IGNORECASE)
 
 
@@ -162,10 +161,10 @@ def _check_archive(path: Path) -> None:
 def _scale(path: Path, name: str, units: Units) -> float:
     """What coordinates are multiplied by: from the file's own unit, where it has one, to the row's."""
     if name == "GLB":  # glTF 2.0, 3.4
-        return 1.0 / _METRES[units]
+        return MILLIMETRES[Units.M] / MILLIMETRES[units]
     if name != "3MF":
         return 1.0
     try:
-        return threemf.unit_in_metres(path) / _METRES[units]
+        return threemf.unit_in_millimetres(path) / MILLIMETRES[units]
     except (KeyError, ParseError):
         raise MediaDamaged("The 3MF file states a unit that 3MF does not know, or its XML is damaged.") from None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from media2dicom.errors import MediaDamaged
 from media2dicom.model import Units
 
-_MM: Final = {Units.MM: 1.0, Units.CM: 10.0, Units.M: 1000.0, Units.UM: 0.001}
+MILLIMETRES: Final = {Units.MM: 1.0, Units.CM: 10.0, Units.M: 1000.0, Units.UM: 0.001}
 _PLAUSIBLE_MM: Final = (1.0, 2000.0)  # the longest side of what is printed or scanned of a person
 
 
@@ -41,7 +41,7 @@ class Extent:
 
     def warnings(self, units: Units) -> tuple[str, ...]:
         """What to say of the model's size, if its vertices are in these units."""
-        longest_mm = self.longest * _MM[units]
+        longest_mm = self.longest * MILLIMETRES[units]
         least, most = _PLAUSIBLE_MM
         if least <= longest_mm <= most or not np.isfinite(longest_mm):
             return ()

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from media2dicom.errors import MediaChanged, MediaDamaged
 from media2dicom.limits import refuse_over_limit
-from media2dicom.media import is_binary_stl
 from media2dicom.media.extent import Extent
 from media2dicom.media.payload import DATASET_BYTES, MediaPlan, Model, Payload
 from media2dicom.media.records import HEADER_BYTES, RECORD, has_area
-from media2dicom.media.signatures import HEAD_BYTES
+from media2dicom.media.signatures import HEAD_BYTES, binary_stl_bytes, is_binary_stl
 from media2dicom.media.text_stl import convert
 from media2dicom.model import Options
 from media2dicom.settings import MEGABYTE, Settings
@@ -99,9 +98,8 @@ def _check_text(head: bytes, size_bytes: int) -> None:
     if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:5].lower() == b"solid" and b"\0" not in head:
         return
     if len(head) >= HEADER_BYTES and b"\0" in head:
-        expected = HEADER_BYTES + RECORD.itemsize * int.from_bytes(head[80:84], "little")
         raise MediaDamaged(
-            f"The STL file has {size_bytes:,} bytes, but its count of triangles asks for {expected:,}: "
+            f"The STL file has {size_bytes:,} bytes, but its count of triangles asks for {binary_stl_bytes(head):,}: "
             "it is cut off, or the count is wrong."
         )
     raise MediaDamaged("The file is neither a binary nor a text STL.")

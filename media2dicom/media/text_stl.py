@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from media2dicom.errors import CacheFailed, MediaDamaged
 from media2dicom.limits import refuse_over_limit
-from media2dicom.media.records import RECORD, normals_of
+from media2dicom.media.records import HEADER_BYTES, RECORD, normals_of
 
 # No name from the text file: it may be the patient's. Must not begin with "solid".
 _HEADER: Final = b"Binary STL, converted from a text STL".ljust(80, b" ")
@@ -73,7 +73,7 @@ def _write(path: Path, output: Any) -> None:
         for text in _whole_facets(file):
             records = _parsed(text, triangles)
             triangles += len(records)
-            refuse_over_limit(84 + RECORD.itemsize * triangles, "The model", at_least=True)
+            refuse_over_limit(HEADER_BYTES + RECORD.itemsize * triangles, "The model", at_least=True)
             output.write(records.tobytes())
     if not triangles:
         raise MediaDamaged("The STL file holds no triangle.")

@@ -18,10 +18,16 @@ from numpy.typing import NDArray
 
 from media2dicom.errors import MediaUnsupported
 from media2dicom.media import opc
+from media2dicom.media.extent import MILLIMETRES
+from media2dicom.model import Units
 
-METRES: Final = {  # ST_Unit
-    **{"micron": 1e-6, "millimeter": 1e-3, "centimeter": 1e-2, "meter": 1.0},
-    **{"inch": 0.0254, "foot": 0.3048},
+_MILLIMETRES: Final = {  # ST_Unit
+    "micron": MILLIMETRES[Units.UM],
+    "millimeter": MILLIMETRES[Units.MM],
+    "centimeter": MILLIMETRES[Units.CM],
+    "meter": MILLIMETRES[Units.M],
+    "inch": 25.4,
+    "foot": 304.8,
 }
 _MOST_TRIANGLES: Final = 80_000_000  # what fits the upload limit as STL
 _DEEPEST: Final = 64
@@ -71,11 +77,11 @@ def corners_of(path: Path) -> tuple[Any, tuple[str, ...]]:
     return corners, (_SUPPORTED,) if types & set(_SUPPORTS) else ()
 
 
-def unit_in_metres(path: Path) -> float:
+def unit_in_millimetres(path: Path) -> float:
     """Of the coordinates; the millimetre where the file does not say. Raises KeyError for an unknown one."""
     with zipfile.ZipFile(path) as archive, archive.open(opc.main_part(archive)) as file:
         for _, element in iterparse(file, events=("start",)):  # noqa: S314 - looked at before: no entities
-            return METRES[element.get("unit", "millimeter")]
+            return _MILLIMETRES[element.get("unit", "millimeter")]
     raise KeyError
 
 
