@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from media2dicom.dicom.building import Build, build_instances
+from media2dicom.dicom.builders import build_instances
+from media2dicom.dicom.building import Build
 from media2dicom.dicom.references import Source
 from media2dicom.errors import sealed
 from media2dicom.limits import refuse_over_limit

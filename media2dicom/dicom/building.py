@@ -1,6 +1,6 @@
-"""Payload in, complete instances out: what all builders share, and the one place that chooses between them.
+"""What all builders share: what they need, and the patient, study and series that every object has.
 
-`build_instances` is called by the pipeline and by `media2dicom convert` alike.
+Which builder a payload is for is `builders.py`'s.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from media2dicom.dicom.modalities import modality_of
 from media2dicom.dicom.references import is_image
 from media2dicom.dicom.uids import series_instance_uid, sop_instance_uid
 from media2dicom.dicom.values import LARGEST_IS, valid_text
-from media2dicom.errors import MediaChanged, OptionRefused
-from media2dicom.media.payload import Clip, Document, Model, Payload, Pictures
+from media2dicom.errors import OptionRefused
 from media2dicom.model import Instance, Row
 from media2dicom.settings import Settings
 
@@ -73,31 +72,6 @@ class Build:
         if options.content_date is not None:
             return options.content_date, options.content_time or ""
         return f"{self.now:%Y%m%d}", options.content_time or f"{self.now:%H%M%S}"
-
-
-def build_instances(payload: Payload, build: Build) -> list[Instance]:
-    """Write every instance of the row's payload; all of them complete, or an error.
-
-    Raises RowRefused (source, options, size, media) and CacheFailed. Warnings are left in `build.warnings`.
-    """
-    # Here, not above: the builders import this module.
-    from media2dicom.dicom.documents import build_document
-    from media2dicom.dicom.models import build_model
-    from media2dicom.dicom.native_video import build_native_video
-    from media2dicom.dicom.pictures import build_pictures
-
-    try:
-        match payload:
-            case Pictures():
-                return build_pictures(payload, build)
-            case Clip():
-                return [build_native_video(payload, build)]
-            case Model():
-                return build_model(payload, build)
-            case Document():
-                return [build_document(payload, build)]
-    except EOFError:
-        raise MediaChanged("The media file became shorter while it was converted.") from None
 
 
 def start_dataset(build: Build, *, sop_class_uid: str, modality: str, part: int) -> Dataset:

@@ -18,7 +18,8 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from media2dicom.dicom.building import Build, build_instances
+from media2dicom.dicom.builders import build_instances
+from media2dicom.dicom.building import Build
 from media2dicom.media import open_media
 from media2dicom.media.payload import KeptJpeg, LossyHistory, Model, Payload, Picture, Pictures, Pixels
 from media2dicom.model import Instance, Options, Row

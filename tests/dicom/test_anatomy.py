@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr._concepts_dict import concepts
 
 from media2dicom.dicom.body_parts import BODY_PARTS, body_part_of
-from media2dicom.dicom.building import build_instances
+from media2dicom.dicom.builders import build_instances
 from media2dicom.dicom.modalities import MODALITIES, RETIRED_MODALITIES
 from media2dicom.dicom.references import code_item
 from media2dicom.errors import OptionRefused

@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from media2dicom.dicom.attributes import MODULES
-from media2dicom.dicom.building import build_instances
+from media2dicom.dicom.builders import build_instances
 from media2dicom.dicom.transcoding import transcode
 from media2dicom.errors import OptionRefused, SourceUnusable
 from media2dicom.media.payload import Payload, Picture, Pictures

@@ -11,7 +11,7 @@ from PIL import ImageCms
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from media2dicom.dicom.building import build_instances
+from media2dicom.dicom.builders import build_instances
 from media2dicom.dicom.icc import srgb_input_profile
 from media2dicom.dicom.transcoding import transcode
 from media2dicom.errors import IdentityMismatch, MediaChanged, OptionRefused

@@ -21,7 +21,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
 from media2dicom.dicom.attributes import copy_identity
-from media2dicom.dicom.building import build_instances
+from media2dicom.dicom.builders import build_instances
 from media2dicom.dicom.references import code_item
 from media2dicom.errors import SourceUnusable
 from media2dicom.media.payload import Payload

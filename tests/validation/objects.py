@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
-from media2dicom.dicom.building import build_instances
+from media2dicom.dicom.builders import build_instances
 from media2dicom.model import Options
 from media2dicom.validation import Finding, findings
 from tests.dicom import making

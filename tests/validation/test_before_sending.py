@@ -9,7 +9,7 @@ import pytest
 from pydicom import dcmread
 
 from media2dicom import preparing
-from media2dicom.dicom.building import build_instances
+from media2dicom.dicom.builders import build_instances
 from media2dicom.dicom.transcoding import transcode
 from media2dicom.errors import ObjectNotConformant
 from media2dicom.model import Instance

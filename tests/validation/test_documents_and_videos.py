@@ -10,7 +10,7 @@ import pytest
 from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate, generate_fragments
 
-from media2dicom.dicom.building import build_instances
+from media2dicom.dicom.builders import build_instances
 from media2dicom.media import open_media
 from media2dicom.model import Options, VideoMode
 from media2dicom.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from media2dicom.dicom.building import build_instances
+from media2dicom.dicom.builders import build_instances
 from media2dicom.dicom.icc import as_input_profile, srgb_input_profile
 from media2dicom.validation import findings
 from tests.dicom import making
