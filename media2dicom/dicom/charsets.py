@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import codecs
 import re
-from enum import Enum
-from typing import TYPE_CHECKING, Final
+from collections.abc import Set
+from typing import Final
 
 from pydicom import charset
 from pydicom.dataset import Dataset
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 _ONE_BYTE: Final = (6, 13, 100, 101, 109, 110, 126, 127, 138, 144, 148, 166, 203)
 _SEVERAL_BYTES: Final = (58, 87, 149, 159)
@@ -25,61 +22,43 @@ TERMS: Final = (  # PS3.3 tables C.12-2 to C.12-5
     *("ISO_IR 192", "GB18030", "GBK"),
 )
 _BASIC: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6", charset.default_encoding})
-_ISO_IR_58: Final = "dicom_iso_ir_58"
-_DESIGNATES_ISO_IR_58: Final = charset.ESC + b"$)A"
+
+# Python's codec of ISO-IR 58 does not take the escape sequence away, as those of the Japanese sets do.
+charset.handled_encodings = ("iso2022_jp", "iso2022_jp_2")  # type: ignore[assignment]  # of any length
+charset.python_encoding.update({"ISO_IR 203": "iso8859_15", "ISO 2022 IR 203": "iso8859_15"})
+charset.CODES_TO_ENCODINGS[charset.ESC + b"-b"] = "iso8859_15"
+charset.ENCODINGS_TO_CODES["iso8859_15"] = charset.ESC + b"-b"
 
 
-class Declared(Enum):
-    """What a data set says of its characters beyond ASCII."""
-
-    NOTHING = "no character set has them"
-    KNOWN = "a character set that can be read"
-    UNKNOWN = "a character set that cannot be read"
-
-
-def declared(dataset: Dataset) -> Declared:
-    """By its own Specific Character Set, else by that of the file it is from."""
+def encodings_of(dataset: Dataset) -> frozenset[str] | None:
+    """What a data set, else its file, declares beyond ASCII, by Python's names; None when one of it is unknown."""
     terms = dataset.get("SpecificCharacterSet") or dataset.original_character_set or ""
     named = {terms} if isinstance(terms, str) else {str(term) for term in terms}
-    if named <= _BASIC:
-        return Declared.NOTHING
-    return Declared.KNOWN if all(_is_known(term) for term in named) else Declared.UNKNOWN
+    encodings = {_encoding(term) for term in named - _BASIC}
+    return None if None in encodings else frozenset(encoding for encoding in encodings if encoding)
 
 
-def _is_known(term: str) -> bool:
-    """Whether pydicom reads it: a defined term, one with another sign for its blanks, a name that Python has for it."""
+def can_hold(encodings: Set[str], text: str) -> bool:
+    """Whether each character is of one of them: what pydicom made of bytes that none stands for is not."""
+    return any(_encodes(encoding, text) for encoding in encodings) or all(
+        letter.isascii() or any(_encodes(encoding, letter) for encoding in encodings) for letter in text
+    )
+
+
+def _encoding(term: str) -> str | None:
+    """As pydicom reads a term: a defined one, one with another sign for its blanks, a name that Python has for it."""
     spelled = re.sub(r"^ISO[^_]IR.", "ISO_IR ", re.sub(r"^ISO.2022.IR.", "ISO 2022 IR ", term))
     if spelled in charset.python_encoding:
-        return True
+        return charset.python_encoding[spelled]
     try:
-        codecs.lookup(term)
+        return codecs.lookup(term).name
     except LookupError:
+        return None
+
+
+def _encodes(encoding: str, text: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeError:
         return False
     return True
-
-
-def _codec(name: str) -> codecs.CodecInfo | None:
-    """ISO-IR 58 is GB 2312 behind an escape sequence, which Python's codec takes for text."""
-    if name != _ISO_IR_58:
-        return None
-    plain = codecs.lookup("gb2312")
-
-    def decode(data: ReadableBuffer, errors: str = "strict", /) -> tuple[str, int]:
-        coded = bytes(data)
-        return plain.decode(coded.replace(_DESIGNATES_ISO_IR_58, b""), errors)[0], len(coded)
-
-    def encode(text: str, errors: str = "strict", /) -> tuple[bytes, int]:
-        return _DESIGNATES_ISO_IR_58 + plain.encode(text, errors)[0], len(text)
-
-    return codecs.CodecInfo(encode, decode, name=name)
-
-
-codecs.register(_codec)
-charset.handled_encodings = (*charset.handled_encodings, _ISO_IR_58)  # type: ignore[assignment]  # any number
-for _term, _other, _encoding, _escape in (
-    ("ISO 2022 IR 58", "ISO 2022 58", _ISO_IR_58, _DESIGNATES_ISO_IR_58),
-    ("ISO 2022 IR 203", "ISO_IR 203", "iso8859_15", charset.ESC + b"-b"),
-):
-    charset.python_encoding.update({_term: _encoding, _other: _encoding})
-    charset.CODES_TO_ENCODINGS[_escape] = _encoding
-    charset.ENCODINGS_TO_CODES[_encoding] = _escape

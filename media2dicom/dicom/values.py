@@ -19,7 +19,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.valuerep import PersonName, validate_value
 
-from media2dicom.dicom.charsets import Declared, declared
+from media2dicom.dicom.charsets import can_hold, encodings_of
 
 LARGEST_IS: Final = 2**31 - 1  # IS is a signed 32-bit integer (PS3.5 6.2)
 _BINARY_VRS: Final = frozenset({"OB", "OW", "OD", "OF", "OL", "OV", "UN", "OB or OW"})
@@ -70,6 +70,9 @@ ITEM_REQUIRES: Final[dict[int, tuple[str, ...]]] = {
 _CODE_VALUES: Final = "CodeValue|LongCodeValue|URNCodeValue"
 
 
+Encodings = frozenset[str] | None  # as `charsets.encodings_of` has them
+
+
 class BrokenValue(Exception):
     """The element cannot be used. Carries no text: any that there is would hold the value."""
 
@@ -86,7 +89,7 @@ def rewritten(source: Dataset, tag: int) -> tuple[DataElement | None, bool]:
     try:
         if tag not in source:
             return None, True
-        return _rewritten(source[tag], declared(source))
+        return _rewritten(source[tag], encodings_of(source))
     except BrokenValue:
         raise
     except Exception:  # noqa: BLE001 - whatever pydicom makes of a broken value; its text holds the value
@@ -113,19 +116,19 @@ def text_of(dataset: Dataset, keyword: str) -> str:
 
 def is_undeclared(source: Dataset, element: DataElement) -> bool:
     """Whether an element has characters that its source's Specific Character Set does not provide for."""
-    return element.VR in _CHARSET_VRS and not str(element.value).isascii() and declared(source) is Declared.NOTHING
+    return element.VR in _CHARSET_VRS and not str(element.value).isascii() and encodings_of(source) == frozenset()
 
 
-def _rewritten(element: DataElement, charset: Declared) -> tuple[DataElement | None, bool]:
+def _rewritten(element: DataElement, encodings: Encodings) -> tuple[DataElement | None, bool]:
     if element.is_empty:
         return None, True
     element = _as_in_dictionary(element)
     if element.VR == "SQ":
-        return _rewritten_sequence(element, charset)
+        return _rewritten_sequence(element, encodings)
     if element.VR in _BINARY_VRS:
         raise BrokenValue
     values = list(element.value) if isinstance(element.value, MultiValue) else [element.value]
-    cleaned = [_clean(element.VR, value, charset) for value in values]
+    cleaned = [_clean(element.VR, value, encodings) for value in values]
     if all(value is None or str(value) == "" for value in cleaned):
         return None, True
     if len(cleaned) > 1 and dictionary_VM(element.tag) == "1":
@@ -145,24 +148,24 @@ def _as_in_dictionary(element: DataElement) -> DataElement:
     return DataElement(element.tag, known, element.value)
 
 
-def _rewritten_sequence(element: DataElement, charset: Declared) -> tuple[DataElement | None, bool]:
-    items = [_rewritten_item(element.tag, item, charset) for item in element.value or []]
+def _rewritten_sequence(element: DataElement, encodings: Encodings) -> tuple[DataElement | None, bool]:
+    items = [_rewritten_item(element.tag, item, encodings) for item in element.value or []]
     kept = [item for item in items if item is not None]
     if items and not kept:
         raise BrokenValue
     return (DataElement(element.tag, "SQ", Sequence(kept)) if kept else None), len(kept) == len(items)
 
 
-def _rewritten_item(sequence: int, item: Dataset, charset: Declared) -> Dataset | None:
+def _rewritten_item(sequence: int, item: Dataset, encodings: Encodings) -> Dataset | None:
     """One item without private and unknown tags, group lengths, a character set of its own; None when unusable."""
     result = Dataset()
-    charset = declared(item) if "SpecificCharacterSet" in item else charset
+    encodings = encodings_of(item) if "SpecificCharacterSet" in item else encodings
     for tag in item.keys():  # noqa: SIM118 - a Dataset iterates over elements, not tags
         if tag.is_private or not dictionary_has_tag(tag) or tag.element == 0 or tag == Tag("SpecificCharacterSet"):
             continue
         try:
             element = item[tag]
-            kept, _whole = _rewritten(element, charset)
+            kept, _whole = _rewritten(element, encodings)
         except BrokenValue:
             return None
         result[tag] = kept if kept is not None else DataElement(tag, dictionary_VR(tag).partition(" or ")[0], None)
@@ -180,14 +183,17 @@ def _rewritten_item(sequence: int, item: Dataset, charset: Declared) -> Dataset 
     return result if says_all and len(result) else None
 
 
-def _clean(vr: str, value: Any, charset: Declared) -> Any:
+def _clean(vr: str, value: Any, encodings: Encodings) -> Any:
     if value is None or vr in _NUMBER_VRS:
         return value
     text = str(value)
-    if vr in _CHARSET_VRS and charset is Declared.NOTHING:
-        text = _read_undeclared(text)
-    elif vr in _CHARSET_VRS and charset is Declared.UNKNOWN and not text.isascii():
-        raise UnknownCharacterSet
+    if vr in _CHARSET_VRS and not text.isascii():
+        if encodings is None:
+            raise UnknownCharacterSet
+        if not encodings:
+            text = _read_undeclared(text)
+        elif not can_hold(encodings, text):
+            raise BrokenValue
     if vr == "PN":
         return PersonName(text.rstrip("= "))
     if vr == "DA" and (old := re.fullmatch(r"(\d{4})\.(\d{2})\.(\d{2})", text)):

@@ -97,6 +97,20 @@ def test_identifier_in_an_unknown_character_set_is_refused_and_anything_else_lef
     assert said == ["ReferringPhysicianName of the source is in an unknown character set and was left out."]
 
 
+@pytest.mark.parametrize(
+    ("terms", "raw"),
+    [
+        ("\\ISO 2022 IR 58", b"Zhang=\xd5\xc5"),  # nothing designates them
+        ("\\ISO 2022 IR 149", b"Hong=\xfb\xf3^\xd1\xce\xd4\xd7"),
+        ("\\ISO 2022 IR 126", b"\xc4\xe9\xef"),
+        ("\\ISO 2022 IR 87", b"M\xfcller"),
+    ],
+)
+def test_bytes_that_no_declared_character_set_stands_for_are_not_guessed(terms: str, raw: bytes) -> None:
+    with pytest.raises(SourceUnusable, match="PatientName"):
+        copy_identity(raw_source(terms, PatientName=raw), Dataset())
+
+
 @pytest.mark.filterwarnings("ignore:Incorrect value for Specific Character Set")
 @pytest.mark.parametrize("spelled", ["ISO IR 144", "ISO-IR 144", "iso8859_5"])
 def test_character_set_that_is_only_spelled_otherwise_is_known(spelled: str) -> None:
