@@ -1,6 +1,6 @@
 """Derivation Description (0008,2111): what the project tells in words, as no attribute of the object is for it.
 
-Where in its clip a frame lies (PS3.3 C.7.6.1), and the lossy steps that have no defined term (C.7.6.1.1.5.2).
+Where in its clip a frame lies (PS3.3 C.7.6.1), and the lossy steps that have no defined term (C.7.6.1.1.5.1).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from media2dicom.dicom.transfer_syntaxes import NATIVE_SYNTAXES
 from media2dicom.dicom.values import decimal_string
 from media2dicom.media.payload import H_264, H_265, JPEG, MPEG_2, LossyHistory, Picture
 
-# C.7.6.1.1.5.2, with the additions of later editions
+# C.7.6.1.1.5.1, with the additions of later editions
 DEFINED_METHODS: Final = frozenset(
     {JPEG, "ISO_14495_1", "ISO_15444_1", "ISO_15444_2", "ISO_15444_15", "ISO_18181_1", MPEG_2, H_264, H_265}
 )

@@ -19,8 +19,8 @@ DATASET_BYTES: Final = 4_000  # of an instance, everything but the pixels or the
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
-# Methods of lossy compression (PS3.3 C.7.6.1.1.5.1).
-JPEG, MPEG_2, H_264, H_265 = "ISO_10918_1", "ISO_13818_2", "ISO_14496_10", "ISO_23008_2"
+# Methods of lossy compression (PS3.3 C.7.6.1.1.5.1); VP8 has no defined term.
+JPEG, MPEG_2, H_264, H_265, VP8 = "ISO_10918_1", "ISO_13818_2", "ISO_14496_10", "ISO_23008_2", "RFC_6386"
 
 
 @dataclass(frozen=True)

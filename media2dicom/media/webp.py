@@ -16,12 +16,11 @@ from PIL import WebPImagePlugin
 from media2dicom.errors import MediaDamaged
 from media2dicom.media.exif import UPRIGHT, exif_orientation, upright, xmp_orientation
 from media2dicom.media.image import MAX_METADATA_BYTES, ImageFormat, Look
-from media2dicom.media.payload import LossyHistory, Picture
+from media2dicom.media.payload import VP8, LossyHistory, Picture
 from media2dicom.media.pillow import loaded, opened
 from media2dicom.media.pixels import picture_of
 from media2dicom.model import Options
 
-VP8_METHOD: Final = "RFC_6386"
 _RIFF_HEADER_BYTES: Final = 12
 _FRAME_HEADER_BYTES: Final = 16  # of ANMF, before the frame's own chunks
 _ANIMATED: Final = 0x02  # flag of VP8X
@@ -124,7 +123,7 @@ def look(path: Path) -> Look:
 def read(path: Path, options: Options) -> Picture:
     header = read_webp_header(path)
     raw_bytes = header.rows * header.columns * 3
-    lossy = LossyHistory(raw_bytes / max(1, header.compressed_bytes), VP8_METHOD) if header.lossy else None
+    lossy = LossyHistory(raw_bytes / max(1, header.compressed_bytes), VP8) if header.lossy else None
     with opened(WebPImagePlugin.WebPImageFile, path, "WebP") as image:
         pixels = loaded(image)
     return picture_of(upright(pixels, header.orientation), lossy=lossy, profile=header.icc_profile)
