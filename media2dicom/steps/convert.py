@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from media2dicom.errors import CacheFailed, MediaChanged
+from media2dicom.errors import CacheFailed, MediaChanged, RowRefused
 from media2dicom.ledger import LedgerRow
-from media2dicom.media import content_sha256
-from media2dicom.model import Batch, SourceStudy, Status
+from media2dicom.media import content_sha256, media_type_of
+from media2dicom.model import Batch, Row, SourceStudy, Status
 from media2dicom.preparing import Prepared, Source, plan, prepare
 from media2dicom.steps.prepared import conforms, is_of, is_whole
 from media2dicom.steps.retrieve import headers
@@ -58,11 +62,7 @@ def _is_prepared(row: LedgerRow, header: Dataset) -> bool:
 def _prepare(bench: Workbench, row: LedgerRow, source: SourceStudy, header: Dataset) -> Prepared:
     asked = submitted(row)
     planned = plan(asked, bench.settings)  # refuses a file over the upload limit, which is not read at all
-    if asked.media_path is None or asked.media_sha256 is None:
-        raise ValueError("an open row within the upload limit was read with its media")
-    if content_sha256(asked.media_path) != asked.media_sha256:
-        raise MediaChanged(f"{row.media} was altered after the manifest was read.")
-    with bench.cache.work_folder() as work_folder:
+    with _unaltered(asked, bench.cache.row(row.row_key)), bench.cache.work_folder() as work_folder:
         return prepare(
             planned,
             asked,
@@ -72,3 +72,38 @@ def _prepare(bench: Workbench, row: LedgerRow, source: SourceStudy, header: Data
             instance_path=lambda part: bench.cache.instance(row.row_key, part),
             work_folder=work_folder,
         )
+
+
+@contextmanager
+def _unaltered(asked: Row, prepared: Path) -> Iterator[None]:
+    """Meanwhile the media are what the row was read with: its UIDs are theirs. Else nothing that was prepared of them
+    stays, and MediaChanged is raised (MediaMissing when they are gone)."""
+    path, sha256 = asked.media_path, asked.media_sha256
+    if path is None or sha256 is None:
+        raise ValueError("an open row within the upload limit was read with its media")
+    before = _stamp(path)
+    _refuse_altered(asked, path, sha256)
+    try:
+        yield
+    finally:
+        # Of what lies beside a file and belongs to it, as material libraries do, only the hash tells.
+        if before is None or _stamp(path) != before or media_type_of(path).kind == "mesh":
+            try:
+                _refuse_altered(asked, path, sha256)
+            except RowRefused:
+                shutil.rmtree(prepared, ignore_errors=True)
+                raise
+
+
+def _refuse_altered(asked: Row, path: Path, sha256: str) -> None:
+    if content_sha256(path) != sha256:
+        raise MediaChanged(f"{asked.media} was altered after the manifest was read.")
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Another one when the file was written to or replaced; but some shares renumber files that nobody touched."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

@@ -25,6 +25,7 @@ from media2dicom.pacs import query
 from media2dicom.pacs.store import SendResult, StoreSession
 from media2dicom.runs import make_batches
 from media2dicom.settings import Settings
+from media2dicom.steps import convert as convert_step
 from media2dicom.steps.check import check
 from media2dicom.steps.convert import convert
 from media2dicom.steps.record import record
@@ -32,6 +33,7 @@ from media2dicom.steps.retrieve import retrieve
 from media2dicom.steps.store import store
 from media2dicom.steps.workbench import Workbench, status_of
 from tests import peers, real_media
+from tests.pacs import studies
 from tests.steps import walking
 from tests.steps.walking import cells_of, do_steps, outcomes, png, stl, walk
 
@@ -447,6 +449,41 @@ def test_media_altered_after_reading_is_refused(
     assert len(observed.received) == 1
 
 
+@pytest.mark.parametrize("beside", [False, True], ids=["file", "material library"])
+def test_media_replaced_while_they_are_converted_are_refused_and_nothing_of_them_stays(
+    bench: Workbench,
+    observed: walking.ObservedPacs,
+    study: Dataset,
+    lab: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    beside: bool,
+) -> None:
+    if beside:
+        (lab / "a.obj").write_text(
+            "mtllib a.mtl\nusemtl m\nv 0 0 0\nv 9 0 0\nv 0 9 0\nv 0 0 9\nf 1 2 3\nf 1 4 2\nf 1 3 4\nf 2 4 3\n"
+        )
+        (lab / "a.mtl").write_text("newmtl m\nKd 1 0 0\n")
+    media = lab / "a.obj" if beside else png(lab / "a.png")
+    sheet = walking.manifest(lab, [cells_of(study, media=media.name)])
+    plain = convert_step.prepare
+
+    def replaced_before(*arguments: Any, **more: Any) -> Any:  # the moment cannot be had from outside
+        if beside:
+            (lab / "a.mtl").write_text("newmtl m\nKd 0 1 0\n")
+        else:
+            png(lab / "a.png", 99)
+        return plain(*arguments, **more)
+
+    monkeypatch.setattr(convert_step, "prepare", replaced_before)
+    [row] = walk(bench, sheet)
+    assert outcomes([row]) == [("REFUSED", "media-changed")]
+    assert not list((bench.settings.cache_dir / "rows").rglob("*.dcm"))
+    assert observed.received == []
+    monkeypatch.undo()
+    assert outcomes(walk(bench, sheet)) == [STORED]
+    assert sorted(observed.received) == observed.held()
+
+
 @pytest.mark.parametrize("after", [convert, check])
 def test_truncated_prepared_file_is_rebuilt_and_never_sent(
     bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path, after: Callable[..., int]
@@ -601,6 +638,35 @@ def test_error_has_one_status_in_every_step(
     error: Media2DicomError, in_doubt: bool, partly_stored: bool, status: Status
 ) -> None:
     assert status_of(error, in_doubt=in_doubt, partly_stored=partly_stored) == status
+
+
+# --- sources that are damaged -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keyword", ["BodyPartExamined", "Modality", "Manufacturer", "Rows"])
+@pytest.mark.parametrize("retrieve_by", ["get", "move"])
+def test_source_with_a_broken_attribute_that_nobody_needs_lends_the_rest(
+    observed: walking.ObservedPacs, lab: Path, tmp_path: Path, keyword: str, retrieve_by: str
+) -> None:
+    study = walking.new_study(BodyPartExamined="HAND")
+    observed.hold(study, studies.with_broken_vr(study, keyword))
+    servers = {"pacs": observed.peer.server(retrieve=retrieve_by)}
+    with walking.workbench(observed.peer.settings(tmp_path, servers=servers)) as bench:
+        assert outcomes(walk(bench, walking.pictures(lab, study, 1))) == [STORED]
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID", "SOPInstanceUID"])
+def test_source_with_a_broken_identifier_leaves_it_to_another_instance(
+    bench: Workbench, observed: walking.ObservedPacs, lab: Path, keyword: str
+) -> None:
+    study = walking.new_study(SeriesNumber=1)
+    observed.hold(study, studies.with_broken_vr(study, keyword))
+    sheet = walking.pictures(lab, study, 1)
+    [(status, code)] = outcomes(walk(bench, sheet))
+    assert (status, code) != STORED
+    assert code != "unforeseen"
+    observed.load(studies.image(study, SeriesInstanceUID=generate_uid(), SeriesNumber=2))
+    assert outcomes(walk(bench, sheet)) == [STORED]
 
 
 # --- what nobody foresaw: a fault of the program cannot be made for real, so one is put in ----------------------------
