@@ -190,6 +190,7 @@ def convert(
     config: ConfigOption = None,
 ) -> None:
     """Media to DICOM files, without a PACS. Exit 1 when a file could not be converted."""
+    from media2dicom.dicom.values import text_of
     from media2dicom.offline import convert_file, make_folder, parse_options, read_source
     from media2dicom.steps.workbench import open_workbench
 
@@ -198,7 +199,7 @@ def convert(
         bench = open_workbench(load_settings())
         options, header = parse_options(set_ or [], bench.settings), read_source(source)
         make_folder(out)
-    if not str(header.get("PatientID") or ""):
+    if not text_of(header, "PatientID"):
         say(console, f"{source}: the source has no Patient ID.", "yellow")
     failed = False
     for path in media:

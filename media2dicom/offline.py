@@ -13,6 +13,7 @@ from pydicom.errors import InvalidDicomError
 
 from media2dicom.dicom.references import Source
 from media2dicom.dicom.uids import sop_instance_uid
+from media2dicom.dicom.values import text_of
 from media2dicom.errors import CacheFailed, CellRefused, OptionRefused, SourceUnusable
 from media2dicom.manifest.columns import COLUMN, header_name
 from media2dicom.manifest.fitting import fitting
@@ -50,7 +51,7 @@ def read_source(path: Path) -> Dataset:
     """The header of the source instance. Raises SourceUnusable."""
     try:
         return dcmread(path, stop_before_pixels=True)
-    except (OSError, InvalidDicomError, EOFError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever damaged bytes make pydicom raise; its text may hold values
         reason = "it is no DICOM file" if isinstance(error, InvalidDicomError) else "it cannot be read"
         raise SourceUnusable(f"{path}: {reason}.", next_step="Name a DICOM file of the study with --source.") from None
 
@@ -70,9 +71,9 @@ def convert_file(
         media_path=media,
         media_sha256=content_sha256(media),
         media_bytes=media.stat().st_size,
-        study_instance_uid=str(source.get("StudyInstanceUID", "")),
+        study_instance_uid=text_of(source, "StudyInstanceUID"),
         accession_number=None,
-        patient_id=str(source.get("PatientID", "")),
+        patient_id=text_of(source, "PatientID"),
         options=fitting(options, media_type),
     )
     planned = plan(row, bench.settings)
@@ -96,8 +97,8 @@ def _refuse_other(path: Path, sop_instance_uid: str) -> None:
     if not path.exists():
         return
     try:
-        found = str(dcmread(path, specific_tags=["SOPInstanceUID"], stop_before_pixels=True).get("SOPInstanceUID"))
-    except (OSError, InvalidDicomError, EOFError):
+        found = text_of(dcmread(path, specific_tags=["SOPInstanceUID"], stop_before_pixels=True), "SOPInstanceUID")
+    except Exception:  # noqa: BLE001 - as above: a file that cannot be read is another one
         found = ""
     if found != sop_instance_uid:
         raise OptionRefused(f"{path} is there already and holds something else.", next_step="Name another --out.")

@@ -12,7 +12,7 @@ from pydicom.sequence import Sequence
 from media2dicom.dicom.body_parts import BodyPart, body_part_of
 from media2dicom.dicom.building import Build
 from media2dicom.dicom.references import code_item
-from media2dicom.dicom.values import valid_text
+from media2dicom.dicom.values import text_of, valid_text
 from media2dicom.errors import OptionRefused
 
 UNKNOWN_SIDE = "U"
@@ -39,7 +39,7 @@ def known_body_part(build: Build) -> BodyPart | None:
         if (found := body_part_of(asked)) is None:
             raise OptionRefused("body_part is no defined term (PS3.16 Annex L).", next_step="Write e.g. HAND.")
         return found
-    told = str(build.source.get("BodyPartExamined") or "")
+    told = text_of(build.source, "BodyPartExamined")
     part = body_part_of(told)
     if told and part is None:
         build.warn("BodyPartExamined of the source is no defined term (PS3.16 Annex L) and was left out.")
@@ -51,7 +51,7 @@ def known_side(build: Build) -> str | None:
     options = build.row.options
     if options.laterality is not None:
         return options.laterality
-    own = body_part_of(str(build.source.get("BodyPartExamined") or ""))
+    own = body_part_of(text_of(build.source, "BodyPartExamined"))
     if options.body_part is None or own is body_part_of(options.body_part):
         for keyword, allowed in (("ImageLaterality", "RLUB"), ("Laterality", "RL")):
             value = valid_text(build.source, keyword)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from pydicom.data import get_testdata_file
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 
 from media2dicom.model import Instance
@@ -35,6 +38,17 @@ def image(like: Dataset | None = None, **values: Any) -> Dataset:
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     return dataset
+
+
+def with_broken_vr(dataset: Dataset, keyword: str) -> bytes:
+    """A Part 10 file in which one element has a value representation that there is not."""
+    file = BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    tag, vr = Tag(keyword), dictionary_VR(keyword).encode()
+    element = tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little")
+    whole = file.getvalue()
+    assert element + vr in whole
+    return whole.replace(element + vr, element + b"ZZ", 1)
 
 
 def prepared(dataset: Dataset, folder: Path, number: int = 0) -> Instance:

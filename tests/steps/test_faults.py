@@ -19,7 +19,8 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, ge
 from pynetdicom import evt
 
 from media2dicom.beginning import begin_run
-from media2dicom.errors import Media2DicomError, OverUploadLimit, StoreFailed, UploadConflict
+from media2dicom.errors import LedgerFailed, Media2DicomError, OverUploadLimit, StoreFailed, UploadConflict
+from media2dicom.ledger import Ledger
 from media2dicom.model import Batch, Instance, Status
 from media2dicom.pacs import query
 from media2dicom.pacs.store import SendResult, StoreSession
@@ -723,6 +724,25 @@ def test_program_fault_while_fetching_does_not_blame_the_study(
 
     monkeypatch.setattr("media2dicom.steps.retrieve.retrieve_source", failing)
     assert outcomes(walk(bench, walking.pictures(lab, study, 2))) == [("FAILED", "unforeseen")] * 2
+
+
+def test_ledger_that_fails_before_the_send_is_the_cause_that_is_told(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, calls = Ledger.mark_sending, []
+
+    def failing(*arguments: Any) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise LedgerFailed("The ledger could not be used.")
+        plain(*arguments)
+
+    sheet = walking.pictures(lab, study, 3)
+    monkeypatch.setattr(Ledger, "mark_sending", failing)
+    begin_run(bench, sheet, None, "run")
+    do_steps(bench, one_batch(bench))
+    assert outcomes(bench.ledger.rows("run")) == [STORED, *[("FAILED", "ledger-failed")] * 2]
+    assert len(observed.received) == 1
 
 
 def test_unforeseen_error_of_a_send_is_a_question_to_the_pacs(

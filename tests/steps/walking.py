@@ -75,6 +75,12 @@ class ObservedPacs(DemoPacs):
         self.peer.load(datasets)
         self.received.clear()
 
+    def hold(self, header: Dataset, part10: bytes) -> None:
+        """Put a damaged instance there; `header` is what the PACS says of it."""
+        path = f"instances/{header.SOPInstanceUID}.dcm"
+        (self.folder / path).write_bytes(part10)
+        self.index.add(header, path, str(header.file_meta.TransferSyntaxUID))
+
     def alter(self, study: Dataset, **values: Any) -> None:
         """Do what an administrator does who corrects a study's patient: all that is held of it, and the index."""
         uid = str(study.StudyInstanceUID)
