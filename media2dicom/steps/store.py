@@ -156,10 +156,12 @@ class _Shipment:
                 StoreSession(self._server, self._bench.settings, instances) as session,
             ):
                 while waiting:
-                    self._send_row(session, waiting.pop(0))
-        except Media2DicomError as error:  # no association, or none any more: what waits was not sent
+                    self._send_row(session, waiting[0])
+                    waiting.pop(0)
+        except Media2DicomError as error:  # no association, or none any more, or no ledger: what waits was not sent
             for parcel in waiting:
-                parcel.errors.append(error)
+                if not parcel.was_sent:  # else its own states say how it stands
+                    parcel.errors.append(error)
 
     def _send_row(self, session: StoreSession, parcel: Parcel) -> None:
         """Raises the error of an association that is lost and cannot be had again."""
