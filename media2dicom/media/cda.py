@@ -13,7 +13,6 @@ from xml.etree.ElementTree import Element, ParseError
 
 import defusedxml.ElementTree
 from defusedxml.common import DefusedXmlException
-from pydicom.uid import UID
 
 from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported
 from media2dicom.media.payload import CDA, Document, MediaPlan, NamedPatient, Payload, document_plan
@@ -22,11 +21,12 @@ from media2dicom.settings import MEGABYTE, Settings
 
 _LARGEST_BYTES: Final = 16 * MEGABYTE  # the document is parsed whole, in some twenty times its size of memory
 _HL7: Final = "{urn:hl7-org:v3}"
+_OID: Final = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MIME: Final = re.compile(r"[a-z]+/[\w.+-]+", re.ASCII | re.IGNORECASE)
 _SCHEMES: Final = {"2.16.840.1.113883.6.1": "LN", "2.16.840.1.113883.6.96": "SCT"}  # PS3.16 table 8-1
 _LARGEST_ST: Final = 1024
-_SH, _LO = 16, 64
+_SH, _LO, _LARGEST_UI = 16, 64, 64
 
 
 def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
@@ -89,7 +89,8 @@ def _instance_identifier(root: Element) -> str:
 
 def is_identifier_root(text: str) -> bool:
     """Whether an HL7 Instance Identifier may begin so: a UID or UUID (PS3.3 C.24.2)."""
-    return UID(text).is_valid or _UUID.fullmatch(text) is not None
+    is_uid = _OID.fullmatch(text) is not None and len(text) <= _LARGEST_UI
+    return is_uid or _UUID.fullmatch(text) is not None
 
 
 def _code(root: Element) -> tuple[str, str, str] | None:

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported, OptionRefused, RowRefused
 from media2dicom.media import conversion, open_media, plan_media
-from media2dicom.media.payload import Model
 from media2dicom.media.records import RECORD
 from media2dicom.model import Options, Units
 from media2dicom.settings import Settings
 from tests.media import making_models
 from tests.media.making_models import exported
+from tests.media.opening import opened, written
 from tests.real_media import sphere
 
 AS_STL = Options(convert_to_stl=True)
@@ -28,13 +28,10 @@ AS_STL = Options(convert_to_stl=True)
 
 def converted(path: Path, options: Options = AS_STL) -> NDArray[np.float32]:
     """The vertices of the STL that the file becomes."""
-    work_folder = path.parent / "work"
-    work_folder.mkdir(exist_ok=True)
     plan = plan_media(path, options, Settings())
     assert (plan.kind, plan.instances) == ("mesh", 1)
-    model = open_media(path, options, Settings(), work_folder)
-    assert isinstance(model, Model)
-    assert (model.mime_type, model.path.parent) == ("model/stl", work_folder)
+    model = opened(path, options)
+    assert (model.mime_type, model.path.parent) == ("model/stl", path.parent / "work")
     data = model.path.read_bytes()
     assert len(data) == model.size_bytes == 84 + 50 * int.from_bytes(data[80:84], "little")
     assert not data.startswith(b"solid")
@@ -55,8 +52,7 @@ def test_each_format_becomes_stl_when_the_row_says_so_and_only_then(tmp_path: Pa
 
 @pytest.mark.parametrize("change", [(" ", "\t"), ("\n", "\r"), ("/1/1\n", "/1/1 # a face\n")])
 def test_obj_is_converted_however_it_is_written(tmp_path: Path, change: tuple[str, str]) -> None:
-    path = tmp_path / "model.obj"
-    path.write_bytes(making_models.obj().replace(*change).encode())
+    path = written(tmp_path, "model.obj", making_models.obj().replace(*change).encode())
     np.testing.assert_array_equal(converted(path), sphere(256))
 
 
@@ -93,8 +89,7 @@ EXTENSIONS = "http://schemas.microsoft.com/3dmanufacturing"
     ],
 )
 def test_3mf_that_needs_an_extension_that_is_not_known_is_refused(tmp_path: Path, change: tuple[str, str]) -> None:
-    path = tmp_path / "extended.3mf"
-    path.write_bytes(archive(tmp_path, nested(1).replace(*change)))
+    path = written(tmp_path, "extended.3mf", archive(tmp_path, nested(1).replace(*change)))
     with pytest.raises(MediaUnsupported, match="extension of 3MF"):
         converted(path)
 
@@ -130,8 +125,7 @@ def test_object_of_a_3mf_that_is_no_model_is_refused_or_warned_of(tmp_path: Path
 
     with pytest.raises(MediaUnsupported, match="type other"):
         converted(typed("other"))
-    model = open_media(typed("support"), AS_STL, Settings(), tmp_path)
-    assert isinstance(model, Model)
+    model = opened(typed("support"), AS_STL)
     assert ["support structures" in warning for warning in model.warnings] == [True]
     unused = nested(1).replace("</resources>", '<object id="9" type="other"/></resources>')
     assert len(converted(of_parts(tmp_path / "unused.3mf", model=unused))) == 10
@@ -206,8 +200,7 @@ PLY_HEAD += "element face {}\nproperty list uchar int vertex_indices\nend_header
 def test_face_that_is_not_convex_is_cut_into_triangles_that_cover_it_once(
     tmp_path: Path, suffix: str, outline: list[tuple[int, int]], area: float, more: bool
 ) -> None:
-    path = tmp_path / f"model.{suffix}"
-    path.write_bytes(face(suffix, outline, more=more))
+    path = written(tmp_path, f"model.{suffix}", face(suffix, outline, more=more))
     corners = converted(path).astype(np.float64)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) / 2
     assert np.linalg.norm(normals, axis=1).sum() == pytest.approx(area + 0.5 * more)
@@ -265,8 +258,7 @@ def test_points_of_a_glb_are_left_out_with_a_warning(tmp_path: Path) -> None:
         header["meshes"][0]["primitives"].append({"attributes": primitive(header)["attributes"], "mode": 0})
 
     path = changed(exported(tmp_path, "glb"), add_points)
-    model = open_media(path, AS_STL, Settings(), tmp_path)
-    assert isinstance(model, Model)
+    model = opened(path, AS_STL)
     assert model.size_bytes == 84 + 50 * len(sphere(256))
     assert "points or lines" in model.warnings[-1]
 
@@ -275,9 +267,7 @@ def test_points_of_a_glb_are_left_out_with_a_warning(tmp_path: Path) -> None:
 def test_size_that_does_not_fit_the_units_is_warned_of_in_each_format(tmp_path: Path, suffix: str) -> None:
     def said(units: Units) -> tuple[str, ...]:
         path = exported(tmp_path, suffix, factor=1000 if units is Units.M else 1)
-        model = open_media(path, Options(convert_to_stl=True, units=units), Settings(), tmp_path)
-        assert isinstance(model, Model)
-        return model.warnings
+        return opened(path, Options(convert_to_stl=True, units=units)).warnings
 
     assert [("check the column units" in text) for text in said(Units.M)] == [True]
     assert said(Units.MM) == () or suffix == "glb"  # which is in metres: the sphere is 50 m
@@ -437,8 +427,7 @@ def test_broken_or_hostile_model_is_refused_with_its_reason(
 ) -> None:
     monkeypatch.setattr(conversion, "_MEMORY_BYTES", 2_000_000_000)
     suffix, content, error, reason = (REFUSED_UNREAD | REFUSED_IN_THE_PROCESS)[name]
-    path = tmp_path / f"CANARY.{suffix}"
-    path.write_bytes(content(tmp_path))
+    path = written(tmp_path, f"CANARY.{suffix}", content(tmp_path))
     with pytest.raises(error, match=reason) as refusal:
         converted(path)
     assert "CANARY" not in refusal.value.message
@@ -461,11 +450,9 @@ def test_archive_of_very_many_parts_is_refused_before_they_are_listed(
 
 def test_archive_that_unfolds_to_very_much_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversion, "_LARGEST_BYTES", 1_000_000)
-    path = tmp_path / "bomb.3mf"
-    path.write_bytes(archive(tmp_path, " " * 2_000_000))
+    path = written(tmp_path, "bomb.3mf", archive(tmp_path, " " * 2_000_000))
     with pytest.raises(MediaTooLarge, match="too large to be converted"):
         plan_media(path, AS_STL, Settings())
-    path = tmp_path / "large.obj"
-    path.write_text(making_models.obj(triangles=20_000))
+    path = written(tmp_path, "large.obj", making_models.obj(triangles=20_000))
     with pytest.raises(MediaTooLarge, match="OBJ"):
         plan_media(path, AS_STL, Settings())

@@ -16,13 +16,8 @@ from media2dicom.media.payload import Document, MediaPlan
 from media2dicom.model import Options
 from media2dicom.settings import Settings
 from tests.media.making_models import cda, pdf, pdf_without_pages
+from tests.media.opening import written
 from tests.real_media import real_image
-
-
-def written(tmp_path: Path, name: str, content: str | bytes) -> Path:
-    path = tmp_path / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
 
 
 def opened(path: Path, tmp_path: Path) -> tuple[Document, MediaPlan]:
@@ -244,6 +239,8 @@ OUTSIDE = '<!DOCTYPE ClinicalDocument [<!ENTITY x SYSTEM "file:///etc/hostname">
         (cda(document_id='<id nullFlavor="NI"/>'), MediaDamaged, "identifier"),
         (cda(document_id='<id root="not-a-uid" extension="1"/>'), MediaDamaged, "identifier"),
         (cda(document_id=f'<id root="2.999" extension="{"9" * 1100}"/>'), MediaDamaged, "identifier"),
+        (cda(document_id=f'<id root="2.999.{"9" * 60}"/>'), MediaDamaged, "identifier"),
+        (cda(document_id='<id root="12345"/>'), MediaDamaged, "identifier"),
         (cda().replace("urn:hl7-org:v3", "urn:other"), MediaUnsupported, "no HL7 clinical document"),
         ("<html><body>ClinicalDocument</body></html>", MediaUnsupported, "no HL7 clinical document"),
         (cda().replace("</recordTarget>", "</recordTarget><recordTarget/>"), MediaUnsupported, "several patients"),

@@ -16,13 +16,8 @@ from media2dicom.media.payload import Model
 from media2dicom.media.records import RECORD
 from media2dicom.model import Options, Units
 from media2dicom.settings import Settings
+from tests.media.opening import opened, written
 from tests.real_media import binary_stl, real_image, sphere, text_stl
-
-
-def opened(path: Path, work_folder: Path) -> Model:
-    payload = open_media(path, Options(), Settings(), work_folder)
-    assert isinstance(payload, Model)
-    return payload
 
 
 def vertices_of(model: Model) -> NDArray[np.float32]:
@@ -31,16 +26,10 @@ def vertices_of(model: Model) -> NDArray[np.float32]:
     return np.frombuffer(data, RECORD, offset=84)["vertices"]
 
 
-def written(tmp_path: Path, content: str | bytes) -> Path:
-    path = tmp_path / "model.stl"
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
 @pytest.mark.parametrize("header", [b"anything", b"solid facet of a binary file", b"BM", b"\xff\xd8\xff"])
 def test_binary_file_is_its_own_payload(tmp_path: Path, header: bytes) -> None:
-    path = written(tmp_path, binary_stl(sphere(), header))
-    model = opened(path, tmp_path)
+    path = written(tmp_path, "model.stl", binary_stl(sphere(), header))
+    model = opened(path)
     assert (model.path, model.size_bytes) == (path, 84 + 50 * len(sphere()))
     assert plan_media(path, Options(), Settings()).largest_instance_bytes == path.stat().st_size
 
@@ -70,7 +59,7 @@ def variants() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", variants())
 def test_every_way_to_write_a_text_file_gives_the_same_vertices(tmp_path: Path, name: str) -> None:
-    model = opened(written(tmp_path, variants()[name]), tmp_path)
+    model = opened(written(tmp_path, "model.stl", variants()[name]))
     np.testing.assert_array_equal(vertices_of(model), sphere())
     assert np.isfinite(np.frombuffer(model.path.read_bytes(), RECORD, offset=84)["normal"]).all()
     assert not model.path.read_bytes().startswith(b"solid")
@@ -79,20 +68,20 @@ def test_every_way_to_write_a_text_file_gives_the_same_vertices(tmp_path: Path, 
 def test_text_file_reads_bit_for_bit_as_trimesh_reads_it(tmp_path: Path) -> None:
     random = np.random.default_rng(7)
     vertices = (random.standard_normal((500, 3, 3)) * 10.0 ** random.integers(-6, 6, (500, 3, 3))).astype(np.float32)
-    path = written(tmp_path, text_stl(vertices, form="{:.17g}"))
+    path = written(tmp_path, "model.stl", text_stl(vertices, form="{:.17g}"))
     theirs = trimesh.load_mesh(path, process=False).triangles.astype(np.float32)
-    np.testing.assert_array_equal(vertices_of(opened(path, tmp_path)), theirs)
+    np.testing.assert_array_equal(vertices_of(opened(path)), theirs)
 
 
 def test_several_solids_in_one_file_become_one_model(tmp_path: Path) -> None:
-    path = written(tmp_path, text_stl(sphere(), "one") + text_stl(sphere() + 100, "two facet 3"))
-    np.testing.assert_array_equal(vertices_of(opened(path, tmp_path)), np.concatenate([sphere(), sphere() + 100]))
+    path = written(tmp_path, "model.stl", text_stl(sphere(), "one") + text_stl(sphere() + 100, "two facet 3"))
+    np.testing.assert_array_equal(vertices_of(opened(path)), np.concatenate([sphere(), sphere() + 100]))
 
 
 def test_missing_normal_is_computed_by_the_right_hand_rule(tmp_path: Path) -> None:
     triangle = np.array([[[0, 0, 0], [2, 0, 0], [0, 3, 0]]], np.float32)
-    path = written(tmp_path, text_stl(triangle).replace("normal 0 0 1", "normal nan nan nan"))
-    records = np.frombuffer(opened(path, tmp_path).path.read_bytes(), RECORD, offset=84)
+    path = written(tmp_path, "model.stl", text_stl(triangle).replace("normal 0 0 1", "normal nan nan nan"))
+    records = np.frombuffer(opened(path).path.read_bytes(), RECORD, offset=84)
     assert records["normal"].tolist() == [[0, 0, 1]]
 
 
@@ -100,12 +89,12 @@ def test_text_file_of_many_chunks_is_converted_in_little_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vertices = sphere(40_000)
-    path = written(tmp_path, text_stl(vertices))
+    path = written(tmp_path, "model.stl", text_stl(vertices))
     monkeypatch.setattr("media2dicom.media.text_stl._CHUNK_BYTES", 100_003)
     monkeypatch.setattr("media2dicom.media.mesh._RECORDS_AT_A_TIME", 1_000)
     tracemalloc.start()
     try:
-        model = opened(path, tmp_path)
+        model = opened(path)
         peak_bytes = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -148,44 +137,40 @@ TRIANGLE = text_stl(sphere()[:2])
 def test_broken_model_is_refused_with_its_reason_and_nothing_is_left(
     tmp_path: Path, content: str | bytes, reason: str
 ) -> None:
-    work_folder = tmp_path / "work"
-    work_folder.mkdir()
     with pytest.raises(MediaDamaged, match=reason):
-        opened(written(tmp_path, content), work_folder)
-    assert list(work_folder.iterdir()) == []
+        opened(written(tmp_path, "model.stl", content))
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_photo_named_stl_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MediaUnsupported, match="JPEG"):
-        opened(written(tmp_path, real_image("rocket.jpg").read_bytes()), tmp_path)
+        opened(written(tmp_path, "model.stl", real_image("rocket.jpg").read_bytes()))
 
 
 def test_size_that_does_not_fit_the_units_is_warned_of(tmp_path: Path) -> None:
-    path = written(tmp_path, binary_stl(sphere()))
+    path = written(tmp_path, "model.stl", binary_stl(sphere()))
     assert plan_media(path, Options(), Settings()).warnings == ()
     assert "units" in plan_media(path, Options(units=Units.M), Settings()).warnings[0]
     assert "units" in plan_media(path, Options(units=Units.UM), Settings()).warnings[0]
 
 
 def test_size_of_a_text_file_is_warned_of_when_it_is_read(tmp_path: Path) -> None:
-    path = written(tmp_path, text_stl(sphere()))
-    assert opened(path, tmp_path).warnings == ()
-    model = open_media(path, Options(units=Units.M), Settings(), tmp_path)
-    assert isinstance(model, Model)
-    assert "check the column units" in model.warnings[0]
+    path = written(tmp_path, "model.stl", text_stl(sphere()))
+    assert opened(path).warnings == ()
+    assert "check the column units" in opened(path, Options(units=Units.M)).warnings[0]
 
 
 def test_text_plan_is_close_to_what_becomes_of_it(tmp_path: Path) -> None:
-    path = written(tmp_path, text_stl(sphere(20_000)))
+    path = written(tmp_path, "model.stl", text_stl(sphere(20_000)))
     estimate = plan_media(path, Options(), Settings()).estimated_bytes
-    assert estimate == pytest.approx(opened(path, tmp_path).size_bytes, rel=0.1)
+    assert estimate == pytest.approx(opened(path).size_bytes, rel=0.1)
 
 
 def test_work_folder_that_is_not_there_is_a_fault_of_the_machine(tmp_path: Path) -> None:
     with pytest.raises(Media2DicomError, match="cannot be written") as caught:
-        opened(written(tmp_path, TRIANGLE), tmp_path / "missing")
+        open_media(written(tmp_path, "model.stl", TRIANGLE), Options(), Settings(), tmp_path / "missing")
     assert caught.value.code == "cache-failed"
 
 
 def test_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
-    assert media_sha256(written(tmp_path, b"abc")).startswith("ba7816bf8f01cfea")
+    assert media_sha256(written(tmp_path, "model.stl", b"abc")).startswith("ba7816bf8f01cfea")

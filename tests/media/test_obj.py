@@ -10,25 +10,12 @@ import numpy as np
 import pytest
 
 from media2dicom.errors import MediaDamaged, RowRefused
-from media2dicom.media import content_sha256, media_sha256, obj, open_media, plan_media
-from media2dicom.media.payload import Model
+from media2dicom.media import content_sha256, media_sha256, obj, plan_media
 from media2dicom.model import Options, Units
 from media2dicom.settings import Settings
 from tests.media import making_models
 from tests.media.making_models import MTL, obj_with_mtl
-
-
-def written(folder: Path, content: str | bytes, name: str = "model.obj") -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def opened(path: Path) -> Model:
-    payload = open_media(path, Options(), Settings(), path.parent)
-    assert isinstance(payload, Model)
-    return payload
+from tests.media.opening import opened, written
 
 
 def references(path: Path) -> list[str]:
@@ -50,8 +37,10 @@ def test_model_and_its_materials_are_their_own_payload(tmp_path: Path) -> None:
 
 def test_library_is_found_by_its_whole_line_below_the_folder_and_else_by_its_words(tmp_path: Path) -> None:
     for name in ("lib/my bones.mtl", "a.mtl", "b.mtl"):
-        written(tmp_path, MTL, name)
-    path = written(tmp_path, making_models.obj("mtllib lib\\my bones.mtl\nmtllib a.mtl b.mtl\nmtllib ./a.mtl"))
+        written(tmp_path, name, MTL)
+    path = written(
+        tmp_path, "model.obj", making_models.obj("mtllib lib\\my bones.mtl\nmtllib a.mtl b.mtl\nmtllib ./a.mtl")
+    )
     assert references(path) == ["lib/my%20bones.mtl", "a.mtl", "b.mtl"]
     assert warnings(path) == ()
 
@@ -60,31 +49,31 @@ def test_library_is_found_by_its_whole_line_below_the_folder_and_else_by_its_wor
     "name", ["../secret.mtl", "lib/../../secret.mtl", "link.mtl", "folder/secret.mtl", "{absolute}"]
 )
 def test_library_outside_the_folder_is_not_opened(tmp_path: Path, name: str) -> None:
-    outside = written(tmp_path, MTL, "secret.mtl")
+    outside = written(tmp_path, "secret.mtl", MTL)
     folder = tmp_path / "models"
     (folder / "lib").mkdir(parents=True)
     (folder / "link.mtl").symlink_to(outside)
     (folder / "folder").symlink_to(tmp_path)
-    path = written(folder, making_models.obj(f"mtllib {name.format(absolute=outside)}"))
+    path = written(folder, "model.obj", making_models.obj(f"mtllib {name.format(absolute=outside)}"))
     assert references(path) == []
     assert "not in its folder" in warnings(path)[0]
 
 
 def test_missing_library_and_textures_are_warned_of(tmp_path: Path) -> None:
-    written(tmp_path, MTL + "map_Kd skin.jpg\n", "model.mtl")
-    found = warnings(written(tmp_path, making_models.obj("mtllib model.mtl\nmtllib gone.mtl")))
+    written(tmp_path, "model.mtl", MTL + "map_Kd skin.jpg\n")
+    found = warnings(written(tmp_path, "model.obj", making_models.obj("mtllib model.mtl\nmtllib gone.mtl")))
     assert "1 of the material libraries" in found[0]
     assert "texture" in found[1]
 
 
 def test_library_whose_name_is_longer_than_any_files_is_only_warned_of(tmp_path: Path) -> None:
-    path = written(tmp_path, making_models.obj(f"mtllib {'a' * 300}.mtl"))
+    path = written(tmp_path, "model.obj", making_models.obj(f"mtllib {'a' * 300}.mtl"))
     assert references(path) == []
     assert "not in its folder" in warnings(path)[0]
 
 
 def test_file_of_nothing_but_lines_that_go_on_is_refused_at_once(tmp_path: Path) -> None:
-    path = written(tmp_path, making_models.obj() + "\\\n" * 6_000_000)
+    path = written(tmp_path, "model.obj", making_models.obj() + "\\\n" * 6_000_000)
     before = time.process_time()
     with pytest.raises(MediaDamaged, match="no lines"):
         plan_media(path, Options(), Settings())
@@ -92,17 +81,15 @@ def test_file_of_nothing_but_lines_that_go_on_is_refused_at_once(tmp_path: Path)
 
 
 def test_size_that_does_not_fit_the_units_is_warned_of(tmp_path: Path) -> None:
-    path = written(tmp_path, making_models.obj())
+    path = written(tmp_path, "model.obj", making_models.obj())
     assert opened(path).warnings == ()
-    model = open_media(path, Options(units=Units.M), Settings(), tmp_path)
-    assert isinstance(model, Model)
-    assert "check the column units" in model.warnings[0]
+    assert "check the column units" in opened(path, Options(units=Units.M)).warnings[0]
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n", b"# nothing\n"])
 def test_library_without_a_material_is_left_out_with_a_warning(tmp_path: Path, content: bytes) -> None:
-    written(tmp_path, content, "model.mtl")
-    path = written(tmp_path, making_models.obj("mtllib model.mtl"))
+    written(tmp_path, "model.mtl", content)
+    path = written(tmp_path, "model.obj", making_models.obj("mtllib model.mtl"))
     assert references(path) == []
     assert "hold no material" in warnings(path)[0]
 
@@ -127,15 +114,15 @@ def test_very_large_library_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 )
 def test_library_is_found_however_its_name_is_written(tmp_path: Path, line: str, expected: list[str]) -> None:
     for name in ("a.mtl", "my bones.mtl", "number #1.mtl"):
-        written(tmp_path, MTL, name)
-    path = written(tmp_path, making_models.obj(line))
+        written(tmp_path, name, MTL)
+    path = written(tmp_path, "model.obj", making_models.obj(line))
     assert (references(path), warnings(path)) == (expected, ())
 
 
 def test_byte_order_mark_hides_neither_library_nor_vertex(tmp_path: Path) -> None:
-    written(tmp_path, MTL, "a.mtl")
+    written(tmp_path, "a.mtl", MTL)
     for text in (f"mtllib a.mtl\n{VARIANTS['plain']}", f"{VARIANTS['plain']}mtllib a.mtl\n"):
-        path = written(tmp_path, b"\xef\xbb\xbf" + text.encode())
+        path = written(tmp_path, "model.obj", b"\xef\xbb\xbf" + text.encode())
         assert references(path) == ["a.mtl"]
         assert np.concatenate(list(obj.triangles(path)))[0].tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0]]
 
@@ -152,7 +139,7 @@ def test_content_is_that_of_the_model_and_of_its_materials(tmp_path: Path) -> No
 
 def test_content_of_any_other_file_is_the_file_alone(tmp_path: Path) -> None:
     for name, content in (("a.obj", making_models.obj()), ("b.txt", "mtllib model.mtl\n"), ("c.stl", "solid\n")):
-        path = written(tmp_path, content, name)
+        path = written(tmp_path, name, content)
         assert content_sha256(path) == media_sha256(path)
 
 
@@ -175,7 +162,7 @@ VARIANTS = {
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_way_to_write_a_face_is_read(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = written(tmp_path, VARIANTS[name])
+    path = written(tmp_path, "model.obj", VARIANTS[name])
     for chunk_bytes in (2_000_000, 7):
         monkeypatch.setattr(obj, "_CHUNK_BYTES", chunk_bytes)
         opened(path)
@@ -208,11 +195,11 @@ def test_broken_model_is_refused_with_its_reason(tmp_path: Path, content: str | 
     if content == making_models.obj()[:-100]:  # cut between two lines, a model looks whole: only the faces are fewer
         content = making_models.obj()[: making_models.obj().rindex("/1/1")] + "/1/1 99999"
     with pytest.raises(RowRefused, match=reason):
-        opened(written(tmp_path, content))
+        opened(written(tmp_path, "model.obj", content))
 
 
 def test_large_model_is_looked_at_in_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = written(tmp_path, making_models.obj(triangles=20_000))
+    path = written(tmp_path, "model.obj", making_models.obj(triangles=20_000))
     monkeypatch.setattr(obj, "_CHUNK_BYTES", 50_000)
     tracemalloc.start()
     try:
