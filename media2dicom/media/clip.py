@@ -146,6 +146,10 @@ def _own_syntaxes(path: Path, listing: Listing, times_ms: tuple[float, ...], lim
         reason = "the clip is to be rotated or mirrored, which DICOM cannot say"
     elif listing.hidden:
         reason = "the clip's edit list hides a part of it, which DICOM cannot say"
+    elif listing.led:
+        reason = "it begins in an open group of pictures, whose first frames cannot be decoded"
+    elif listing.in_fields:
+        reason = "the two fields of its frames stand apart in the file"
     elif listing.stream.is_full_range:
         reason = "its colours have the full range, DICOM knows the partial one (YBR_PARTIAL_420)"
     elif listing.codec != "mpeg2video" and listing.sample_aspect_ratio != 1:

@@ -43,6 +43,9 @@ class Listing:
     videos: tuple[Stream, ...] = ()  # all of the file
     has_sound: bool = False
     begins_whole: bool = True  # with a frame that needs no other
+    first: int = _UNKNOWN  # the tick of the frame that stands first in the stream
+    led: int = 0  # frames left out, of those displayed before it: they need others that are not there
+    in_fields: bool = False  # the two fields of a frame are packets of their own; the first one is listed
     untimed: bool = False  # the time of a frame is not known
     last_dts: int = _UNKNOWN
     largest_gap: int = 0
@@ -171,6 +174,7 @@ def _take_packet(listing: Listing, line: str) -> None:
     dts, pts, duration, size_bytes = (int(text) for text in fields[1:5])
     flags = int(fields[6][2:], 16) if len(fields) > 6 and fields[6].startswith("F=") else 0
     if not listing.packets:
+        listing.first = pts
         listing.begins_whole = len(fields) <= 6 or not fields[6].startswith("F=") or bool(flags & _KEY)
     listing.packets += 1
     listing.compressed_bytes += size_bytes
