@@ -146,6 +146,12 @@ def with_segment(jpeg: bytes, marker: int, payload: bytes) -> bytes:
     return jpeg[:2] + struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload + jpeg[2:]
 
 
+def with_zeros(jpeg: bytes, count: int = 200) -> bytes:
+    """A stretch in the middle of the pixels lost, as by a bad block of a disk."""
+    middle = (jpeg.index(b"\xff\xda") + len(jpeg)) // 2
+    return jpeg[:middle] + bytes(count) + jpeg[middle + count :]
+
+
 def arithmetic_jpeg(columns: int, rows: int) -> bytes:
     """A flat grey picture in the arithmetic process: decoders feed zeros when the data end (ISO/IEC 10918-1 D.2.6)."""
     quantisation = b"\xff\xdb\x00\x43\x00" + b"\x01" * 64

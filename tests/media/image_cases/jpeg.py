@@ -117,5 +117,17 @@ JPEG_CASES = (
         refused=MediaUnsupported,
         why="the decoders of viewers do not read it",
     ),
+    _jpeg(
+        "progressive or arithmetic, of 12 bits",
+        lambda: by_pillow(PHOTO, "JPEG", progressive=True)().replace(b"\xff\xc2\0\x11\x08", b"\xff\xc2\0\x11\x0c"),
+        refused=MediaUnsupported,
+        why="it cannot be checked for damage",
+    ),
+    _jpeg(
+        "lossless, damaged",
+        lambda: making.with_zeros(_by_imagecodecs(GREY16, lossless=True, predictor=1, bitspersample=16)()),
+        refused=MediaDamaged,
+        why="it is damaged",
+    ),
     _jpeg("cut off", lambda: by_pillow(PHOTO, "JPEG")()[:-200], refused=MediaDamaged, why="it is cut off"),
 )

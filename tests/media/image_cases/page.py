@@ -33,7 +33,8 @@ looks at what comes out (`python -m tests.media.image_cases > docs/images.md`).
 - **Damage** that a decoder can notice is refused. JPEG, also lossless and of 12 bits, is read through code by code: its
   codes must be whole, and as many as its pixels need. PNG and Deflate have checksums. VP8, HEVC, CCITT, PackBits and
   arithmetic JPEG have neither, so a flipped bit in them may pass, as one in JPEG may that makes another whole code.
-- **Nothing else** of a file is read or stored: no place, no camera, no thumbnail, no comment, no text.
+- **Nothing else** of a file is read or stored: no place, no camera, no thumbnail, no comment, no text
+  but that of its ICC profile.
 - Other formats (AVIF, JPEG 2000, JPEG XL, camera raw, PSD, SVG) are refused as not known.
 """
 
