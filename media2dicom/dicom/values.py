@@ -10,9 +10,9 @@ import re
 from datetime import datetime
 from typing import Any, Final
 
-from pydicom import config
+from pydicom import charset, config
 from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, keyword_for_tag
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
@@ -89,7 +89,7 @@ def rewritten(source: Dataset, tag: int) -> tuple[DataElement | None, bool]:
     try:
         if tag not in source:
             return None, True
-        return _rewritten(source[tag], encodings_of(source))
+        return _rewritten(_element(source, tag), encodings_of(source))
     except BrokenValue:
         raise
     except Exception:  # noqa: BLE001 - whatever pydicom makes of a broken value; its text holds the value
@@ -108,7 +108,7 @@ def valid_text(source: Dataset, keyword: str) -> str:
 def text_of(dataset: Dataset, keyword: str) -> str:
     """The value as text without padding, be it valid or not; empty when it is absent or cannot be read."""
     try:
-        value = dataset.get(keyword)
+        value = _element(dataset, int(Tag(keyword))).value if keyword in dataset else None
     except Exception:  # noqa: BLE001 - whatever foreign bytes make pydicom raise; its text may hold the value
         return ""
     return "" if value is None else str(value).strip(" \0")
@@ -117,6 +117,15 @@ def text_of(dataset: Dataset, keyword: str) -> str:
 def is_undeclared(source: Dataset, element: DataElement) -> bool:
     """Whether an element has characters that its source's Specific Character Set does not provide for."""
     return element.VR in _CHARSET_VRS and not str(element.value).isascii() and encodings_of(source) == frozenset()
+
+
+def _element(dataset: Dataset, tag: int) -> DataElement:
+    """Decoded, the data set's own left as it came: written again by pydicom's encoders, text may be lost."""
+    held = dataset.get_item(tag)
+    if not isinstance(held, RawDataElement):
+        return dataset[tag]
+    encodings = dataset.original_character_set or charset.convert_encodings(dataset.get("SpecificCharacterSet"))
+    return convert_raw_data_element(held, encoding=encodings, ds=dataset)
 
 
 def _rewritten(element: DataElement, encodings: Encodings) -> tuple[DataElement | None, bool]:
