@@ -62,6 +62,8 @@ def _check(
             yield Finding(name, f"is there without what requires it (type {attribute.type})", section)
         elif empty and attribute.type in ("1", "1C"):
             yield Finding(name, f"has no value (type {attribute.type})", section)
+        elif empty and attribute.items and attribute.type == "3":
+            yield Finding(name, "has no item", section)
         elif attribute.items and present:
             for number, item in enumerate(dataset[attribute.keyword].value or (), start=1):
                 yield from _check(item, attribute.items, f"{name}[{number}].", section)

@@ -118,7 +118,14 @@ _TABLE: Final = (
         "A.8.3",
         "1.2.840.10008.5.1.4.1.1.7.2",
         (*_SC_MULTI_FRAME, *_END),
-        _values(SamplesPerPixel="1", PhotometricInterpretation="MONOCHROME2", **_EIGHT),
+        _values(
+            SamplesPerPixel="1",
+            PhotometricInterpretation="MONOCHROME2",
+            RescaleIntercept="0",
+            RescaleSlope="1",
+            RescaleType="US",
+            **_EIGHT,
+        ),
     ),
     IOD(
         "Multi-frame True Color Secondary Capture Image",

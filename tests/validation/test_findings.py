@@ -246,6 +246,16 @@ BROKEN: dict[str, tuple[str, str, Change, set[tuple[str, str]]]] = {
     "neither laterality nor body part": (STILL, SV1, _drop("ImageLaterality"), {("Laterality", "3 C.7.3.1")}),
     "no planar configuration": (STILL, SV1, _drop("PlanarConfiguration"), {("PlanarConfiguration", "3 C.7.6.3")}),
     "no rescale slope of a grey cine": (GREY_CINE, BASELINE, _drop("RescaleSlope"), {("RescaleSlope", "3 C.8.6.3")}),
+    "another rescale slope of a grey cine": (
+        GREY_CINE,
+        BASELINE,
+        _set(RescaleSlope="2"),
+        {("RescaleSlope", "3 A.8.3")},
+    ),
+    "references to nothing": (
+        *(STILL, SV1, _set(ReferencedImageSequence=[])),
+        {("ReferencedImageSequence", "3 C.7.6.4")},
+    ),
     "no frame time": (
         *(EVEN, BASELINE, _drop("FrameTime")),
         {("FrameTime", "3 C.7.6.5"), ("FrameIncrementPointer", "3 C.7.6.6.1.2"), ("FrameTime", "3 C.7.6.5.1.1")},
