@@ -16,6 +16,7 @@ from media2dicom.conformance.names import attribute, attributes, status, tag_of,
 from media2dicom.conformance.written import WRITTEN, syntaxes_of
 from media2dicom.dicom.transfer_syntaxes import NATIVE_SYNTAXES
 from media2dicom.errors import (
+    IdentityMismatch,
     Media2DicomError,
     NotVerified,
     PacsOutOfResources,
@@ -80,8 +81,9 @@ def _find() -> Section:
         "Activity: find a study",
         text(
             "Once for each study of a manifest: C-FIND of the study by Study Instance UID (first by Accession Number "
-            "where a row gives no UID), then of its series, and of the images of one series. The same service proves "
-            "arrival: [[Activity: prove arrival]].",
+            "where a row gives no UID), then of its series, and of the images of one series. The study is asked for "
+            "again before the send ([[Activity: store instances]]); the same service proves arrival: [[Activity: "
+            "prove arrival]].",
             table(
                 _CONTEXT,
                 [context_row(build_context(query.MODEL), "SCU", "relational queries: supported (PS3.4 C.5.1.1)")],
@@ -91,8 +93,8 @@ def _find() -> Section:
             "only. An answer counts when it equals what was asked, whatever the PACS calls a match.",
             table(("Level", "Key", "Tag", "Matching"), keys),
             "Relational: an IMAGE query by SOP Instance UID alone, to find an instance wherever it is. A PACS that "
-            "refuses it, or finds nothing, is asked with Study and Series Instance UID too. Specific Character Set is "
-            "sent with a value beyond ASCII (ISO_IR 192).",
+            "refuses it, finds nothing, or does not say the instance's study and series, is asked with these too. "
+            "Specific Character Set is sent with a value beyond ASCII (ISO_IR 192).",
             table(
                 _STATUS,
                 (
@@ -111,11 +113,13 @@ def _retrieve() -> Section:
         "Activity: retrieve a source",
         text(
             "One instance of each study lends its patient and study attributes: an image rather than another object, "
-            f"the program's own earlier results last. Setting `retrieve`: `{Retrieve.GET}` (C-GET) or "
-            f"`{Retrieve.MOVE}` (C-MOVE to [[Association acceptance]]). At most {retrieve.ATTEMPTS} instances are "
-            "tried. "
-            "The header is kept, bulk data are thrown away. A header that names another patient or study than the "
-            "query did refuses the row.",
+            "private classes after these, the program's own earlier results last. Setting `retrieve`: "
+            f"`{Retrieve.GET}` (C-GET) or `{Retrieve.MOVE}` (C-MOVE to [[Association acceptance]]). The header is "
+            "kept, bulk data are thrown away. A header that contradicts the query's answer for the study lends "
+            "nothing: Study Instance UID and Patient ID must be equal; birth dates, where both are there, too; names, "
+            "where both are there, may differ in spelling, in letters that were lost, and in words that only one has. "
+            f"After {retrieve.ATTEMPTS} instances that could not be had or lend nothing no other is tried; when none "
+            f"is left the row is refused ({error_code(IdentityMismatch)}).",
             table(
                 _CONTEXT,
                 (
@@ -184,6 +188,9 @@ def _store() -> Section:
             "a video are coded in .50, every other picture in .70. Grey of 9 to 12 bits goes into .51, .57, .70 or "
             "Explicit VR Little Endian, of 13 to 16 bits into the last three; what cannot be held is refused. A whole "
             "video is in the transfer syntax that its stream conforms to.",
+            "Before the first C-STORE of a batch each of its studies is asked for again. Where the answer contradicts "
+            "the prepared instances ([[Activity: retrieve a source]]), or the study is gone, nothing is sent and the "
+            "row is refused; where there is no answer, nothing is sent for now.",
             "What was written is what is sent: nothing is changed on the way. The wait for an answer grows with the "
             "instance's size (`store_floor`, `store_bytes_per_s`). SOP Instance UIDs are derived from study, media "
             "and options, so what is sent again is the same instance.",
@@ -217,10 +224,16 @@ def _prove() -> Section:
             table(
                 ("What the PACS shows", "What is made of it"),
                 (
-                    ("the instance, once, in its patient, study, series and class", "stored"),
+                    (
+                        "the instance, once, in its patient, study, series and class, and the study that patient's",
+                        "stored",
+                    ),
                     ("nothing, after a success", error_code(NotVerified)),
                     ("nothing, after no answer", error_code(StoreUncertain)),
-                    ("the UID more than once, or elsewhere", error_code(UploadConflict)),
+                    (
+                        "the UID more than once, or elsewhere; the study another patient's",
+                        error_code(UploadConflict),
+                    ),
                     ("no answer to the question", error_code(StoreUncertain)),
                 ),
             ),

@@ -71,8 +71,8 @@ def _model() -> Section:
             "or from a dashboard; the network behaviour is the same. An embedded PACS, for demonstrations, is an "
             "application entity of its own.",
             "Order of events, for each batch of rows: the study is found, a source is retrieved, objects are made and "
-            "checked, what may have been sent before is asked for, the rest is stored, arrival is proved. What failed "
-            "in a way that may pass is tried again; nothing is sent twice.",
+            "checked, what may have been sent before is asked for, the studies are asked for again, the rest is "
+            "stored, arrival is proved. What failed in a way that may pass is tried again; nothing is sent twice.",
         ),
     )
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
+from media2dicom.dicom.references import Source
 from media2dicom.errors import CacheFailed, MediaChanged, RowRefused
 from media2dicom.ledger import LedgerRow
 from media2dicom.media import content_sha256, media_type_of
 from media2dicom.model import Batch, Row, SourceStudy, Status
-from media2dicom.preparing import Prepared, Source, plan, prepare
+from media2dicom.preparing import Prepared, plan, prepare
 from media2dicom.steps.prepared import conforms, is_of, is_whole
 from media2dicom.steps.retrieve import headers
 from media2dicom.steps.workbench import Workbench, content_of, submitted

@@ -74,7 +74,7 @@ def refuse_unfit(row: LedgerRow, instance: Instance) -> None:
     refuse_incomplete(instance)
     found = _values(_identity(instance.path), (*_WHO, *_UIDS))
     wanted = [instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid]
-    patient_id = row.row.patient_id.strip() if row.row is not None else ""
+    patient_id = row.row.patient_id.strip(" ") if row.row is not None else ""
     if found["PatientID"] != patient_id or [found[keyword] for keyword in _UIDS] != wanted:
         raise ObjectNotConformant(
             "A prepared file is not that of the row's patient, study and instance; it is not sent.",
