@@ -11,7 +11,6 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from media2dicom.dicom.references import Source
-from media2dicom.dicom.references import Source
 from media2dicom.errors import CacheFailed, MediaChanged, RowRefused
 from media2dicom.ledger import LedgerRow
 from media2dicom.media import content_sha256, media_type_of
