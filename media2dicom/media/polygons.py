@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from media2dicom.errors import MediaDamaged
 
-_NEGLIGIBLE: Final = 1e-3  # part of a face's area: what rounded numbers and faces not quite flat may turn over
+_NEGLIGIBLE: Final = 1e-3  # part of a face: what rounded numbers and faces not quite flat may turn over
 
 _FACES_AT_A_TIME: Final = 500_000
 
@@ -59,20 +59,22 @@ class Polygons:
         if not (self.counts > 3).any():
             return self.vertices[fans]
         corners = self.vertices[fans].astype(np.float64)
-        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        sides = corners[:, 1:] - corners[:, :1]
+        normals = np.cross(sides[:, 0], sides[:, 1])
         own = np.stack([np.bincount(of, along, len(self.counts)) for along in normals.T], axis=1)
         lengths = np.linalg.norm(own, axis=1)
         areas = np.bincount(of, np.linalg.norm(normals, axis=1), len(self.counts))
         over = np.bincount(of, -np.minimum((normals * own[of]).sum(axis=1), 0), len(self.counts))
-        if (lengths < _NEGLIGIBLE * areas).any():
+        wide = areas > _NEGLIGIBLE * np.bincount(of, np.square(sides).sum(axis=(1, 2)), len(self.counts))
+        if (wide & (lengths < _NEGLIGIBLE * areas)).any():
             raise _crossing()
-        wrong = over > _NEGLIGIBLE * lengths * areas
+        wrong = wide & (over > _NEGLIGIBLE * lengths * areas)
         firsts = np.cumsum(self.counts) - self.counts
         ears = [
             self._ears(self.corners[firsts[one] : firsts[one] + self.counts[one]], own[one])
             for one in np.flatnonzero(wrong)
         ]
-        return self.vertices[np.concatenate([fans[~wrong[of]], *ears])]
+        return np.asarray(self.vertices[np.concatenate([fans[~wrong[of]], *ears])])
 
     def _fans(self) -> tuple[_Indices, _Indices]:
         """Triangles as indices of vertices (n, 3), and the face that each is of."""
@@ -87,12 +89,15 @@ class Polygons:
         away = int(np.abs(normal).argmax())
         across, up = ((away + 1) % 3, (away + 2) % 3) if normal[away] > 0 else ((away + 2) % 3, (away + 1) % 3)
         points = self.vertices[face][:, [across, up]].astype(np.float64)  # seen from the side that it is turned to
+        negligible = _NEGLIGIBLE * abs(float(normal[away]))
         left, ears = list(range(len(face))), []
         while len(left) > 3:
-            at = _ear(points[left], _NEGLIGIBLE * abs(float(normal[away])))
+            at = _ear(points[left], negligible)
             ears.append((left[at - 1], left[at], left[(at + 1) % len(left)]))
             del left[at]
-        return face[np.array([*ears, left])]
+        if _area(*points[left]) < -negligible:
+            raise _crossing()
+        return np.asarray(face[np.array([*ears, left])])
 
 
 def _ear(points: NDArray[np.float64], negligible: float) -> int:
