@@ -78,7 +78,7 @@ def usual_rate(times_ms: Sequence[float], tick_ms: float) -> Fraction:
     """The frames a second that most of a clip has: of the steps that differ from the middle one by rounding alone."""
     steps = [later - earlier for earlier, later in pairwise(times_ms)]
     middle = median(steps)
-    period = fmean(step for step in steps if abs(step - middle) <= tick_ms)
+    period = fmean(step for step in steps if abs(step - middle) <= min(tick_ms, middle / _FINE_TICKS))
     nearest = min(_USUAL_RATES, key=lambda rate: abs(float(1000 / rate) - period))
     is_rounded = abs(float(1000 / nearest) - period) <= min(tick_ms, period / 100)
     return nearest if is_rounded else Fraction(1000 / period).limit_denominator(1001)

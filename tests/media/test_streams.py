@@ -287,3 +287,4 @@ def test_rate_of_an_uneven_clip_is_the_usual_one_though_its_times_are_rounded(ra
     times = [float(round(1000 * number / Fraction(rate))) for number in range(250) if number not in (50, 51, 120)]
     assert usual_rate(times, 1) == Fraction(rate)
     assert usual_rate([0, 70, 140, 300], 0.01) == Fraction(1000, 70)
+    assert usual_rate([0, 40, 80, 160, 200], 40) == 25  # of AVI: a tick is a frame
