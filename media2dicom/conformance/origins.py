@@ -234,8 +234,8 @@ def origin_of(module: str, keyword: str, sequence: str = "") -> Origin | None:
     for key in (f"{sequence}.{keyword}", f"{module}.{keyword}") if sequence else (f"{module}.{keyword}",):
         if key in ORIGINS:
             return ORIGINS[key]
-    if module in MODULES and not sequence:
-        return _copied(module, keyword)
+    if module in MODULES:
+        return _always("source", "Copied with its item.") if sequence else _copied(module, keyword)
     return ORIGINS.get(keyword)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from pydicom.datadict import keyword_for_tag
+from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
@@ -62,7 +62,7 @@ def _check(
             yield Finding(name, f"is there without what requires it (type {attribute.type})", section)
         elif empty and attribute.type in ("1", "1C"):
             yield Finding(name, f"has no value (type {attribute.type})", section)
-        elif empty and attribute.items and attribute.type == "3":
+        elif empty and attribute.type == "3" and dictionary_VR(attribute.tag) == "SQ":
             yield Finding(name, "has no item", section)
         elif attribute.items and present:
             for number, item in enumerate(dataset[attribute.keyword].value or (), start=1):

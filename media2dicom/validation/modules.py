@@ -12,6 +12,7 @@ from typing import Final
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
 from media2dicom.dicom import attributes as copied
+from media2dicom.dicom.values import ITEM_REQUIRES
 from media2dicom.validation import conditions as when
 from media2dicom.validation.conditions import Condition
 
@@ -55,7 +56,14 @@ def _copied(name: str) -> tuple[Attribute, ...]:
     """Type 3, as `dicom/attributes.py` copies them from the source: the table there is the one home."""
     module = copied.MODULES[name]
     told = {*module.type_1, *module.type_2, *module.type_2c}
-    return tuple(Attribute(keyword_for_tag(tag), "3") for tag in module.tags if tag not in told)
+    return tuple(
+        Attribute(keyword_for_tag(tag), "3", items=_needed(tag), more=True) for tag in module.tags if tag not in told
+    )
+
+
+def _needed(sequence: int) -> tuple[Attribute, ...]:
+    """What an item of a sequence that is copied must have; without alternatives."""
+    return tuple(Attribute(keyword, "1") for keyword in ITEM_REQUIRES.get(sequence, ()) if "|" not in keyword)
 
 
 def _module(name: str, section: str, *groups: tuple[Attribute, ...] | Attribute) -> Module:
@@ -121,7 +129,6 @@ GENERAL_STUDY: Final = _module(
     "C.7.2.1",
     _all("1", "StudyInstanceUID"),
     _all("2", "StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber"),
-    Attribute("ReferencedStudySequence", "3", items=SOP_REFERENCE, more=True),
     _copied("General Study"),
 )
 PATIENT_STUDY: Final = _module(

@@ -99,7 +99,7 @@ def _assert_conditional(
     assert asked - ours <= _NOT_WRITTEN | NOT_WRITTEN_OF.get(holder, set()), (holder, path)
     for attribute in attributes:
         below = f"{path}/{attribute.keyword}".lstrip("/")
-        if attribute.items and below in standard:
+        if attribute.items and not attribute.more and below in standard:
             _assert_conditional(attribute.keyword, attribute.items, below, standard)
 
 
