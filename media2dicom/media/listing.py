@@ -83,10 +83,8 @@ def _list_main_video(path: Path, container: Container, limits: Settings) -> List
     first = list_packets(path, container, limits)
     defaults = [video.index for video in first.videos if video.is_default]
     order = sorted(first.videos, key=lambda video: defaults != [video.index])
-    for video in order:
-        listing = (
-            first if video.index == first.stream.index else list_packets(path, container, limits, index=video.index)
-        )
+    for index in (video.index for video in order):
+        listing = first if index == first.stream.index else list_packets(path, container, limits, index=index)
         if listing.packets > 1:
             return listing
     return first
