@@ -253,8 +253,7 @@ def _lines(path: Path, only: bytes = b"") -> Iterator[_Lines]:
 def _statements(text: bytes, only: bytes) -> _Lines:
     if only and only not in text:
         return []
-    if not only:
-        text = text.replace(b"\\\n", b" ")
+    text = text.replace(b"\\\n", b" ")
     found: _Lines = []
     for line in text.splitlines():
         word, _, rest = line.strip().replace(b"\t", b" ").partition(b" ")

@@ -40,12 +40,12 @@ class Polygons:
         return self.vertices[self._fans()[0]]
 
     def cut(self) -> NDArray[Any]:
-        """Triangles (n, 3, 3) that cover each face once. Raises MediaDamaged; ValueError for a corner without a vertex.
+        """Triangles (n, 3, 3) that cover each face once. Raises MediaDamaged.
 
         A fan's normals add up to the face's own (Newell's); one that looks the other way is a part turned over.
         """
         if len(self.corners) and not 0 <= self.corners.min() <= self.corners.max() < len(self.vertices):
-            raise ValueError("a face refers to no vertex")
+            raise MediaDamaged("A face of the model refers to a vertex that the file does not have.")
         return np.concatenate([self.vertices[:0].reshape(0, 3, 3), *(part._cut() for part in self._parts())])
 
     def _parts(self) -> Iterator[Polygons]:

@@ -403,7 +403,7 @@ REFUSED_IN_THE_PROCESS: dict[str, tuple[str, Callable[[Path], bytes], type[RowRe
     ),
     "OBJ with a face of no vertex": ("obj", lambda _: b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 4\n", MediaDamaged, "refers"),
     "PLY with a vertex that is not finite": ("ply", lambda _: PLY.format(3, "nan", 2).encode(), MediaDamaged, "finite"),
-    "PLY with a face of no vertex": ("ply", lambda _: PLY.format(3, 0, 7).encode(), MediaDamaged, "cannot be read"),
+    "PLY with a face of no vertex": ("ply", lambda _: PLY.format(3, 0, 7).encode(), MediaDamaged, "does not have"),
     "PLY without a face": (
         "ply",
         lambda _: PLY.format(3, 0, 2).replace("face 1", "face 0").rsplit("3 0", 1)[0].encode(),

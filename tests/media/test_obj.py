@@ -109,6 +109,7 @@ def test_very_large_library_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         ('mtllib "a.mtl"', ["a.mtl"]),
         ('mtllib "my bones.mtl" a.mtl', ["my%20bones.mtl", "a.mtl"]),
         ("mtllib lib/../a.mtl", ["lib/../a.mtl"]),
+        ("mtllib \\\n a.mtl", ["a.mtl"]),
         ("mtllib # none", []),
     ],
 )
