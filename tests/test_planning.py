@@ -100,7 +100,7 @@ def test_what_an_earlier_run_filed_is_told_before_the_run(archive: peers.Peer, t
     plan = plan_manifest(second, archive.settings(tmp_path), "pacs", offline=False)
     [problem] = plan.errors
     assert (problem.row_number, problem.code) == (2, "duplicate")
-    assert str(problem).startswith("Row 2: Row 2 of first.csv files the same media into the same study, and is stored.")
+    assert str(problem).startswith("Row 2: Row 2 of first.csv, as last run, files the same media")
     # Named otherwise only: the same object, which the run asks for.
     named = sheets.text(tmp_path / "second.csv", [line | {"row_id": "17"}])
     assert plan_manifest(named, archive.settings(tmp_path), "pacs", offline=False).errors == ()

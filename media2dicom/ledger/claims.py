@@ -117,7 +117,9 @@ def _place_of(connection: Connection, row_key: str) -> str:
     lists = sa.select(RUN_ROWS.c.row_number, RUNS.c.manifest).join(RUNS, RUNS.c.run_id == RUN_ROWS.c.run_id)
     latest = lists.where(RUN_ROWS.c.row_key == row_key).order_by(RUNS.c.started_at.desc()).limit(1)
     found = connection.execute(latest).first()
-    return "A row of an earlier run" if found is None else f"Row {found.row_number} of {PurePath(found.manifest).name}"
+    if found is None:
+        return "A row of an earlier run"
+    return f"Row {found.row_number} of {PurePath(found.manifest).name}, as last run,"  # which may be this very sheet
 
 
 def _inherit(connection: Connection, row_key: str, other: str) -> None:

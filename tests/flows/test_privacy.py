@@ -166,6 +166,6 @@ def test_a_duplicate_is_told_by_row_and_manifest_and_not_by_what_the_other_row_i
         archive(sheets.write_sheet(tmp_path / "first.csv", [row | {"row_id": called}]))
         _, outcomes = archive(sheets.write_sheet(tmp_path / "second.csv", [row | {"series_description": "x"}]))
     assert outcomes[0].outcome.code == "duplicate"
-    assert "Row 2 of first.csv files" in artifacts("second")["rows-second"]["data"]
+    assert "Row 2 of first.csv, as last run, files" in artifacts("second")["rows-second"]["data"]
     seen = everything() + [record.getMessage() for record in caplog.records]
     assert not [text for text in seen if called in text]

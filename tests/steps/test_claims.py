@@ -150,7 +150,7 @@ def test_other_description_of_a_row_in_doubt_is_refused_until_it_is_as_it_was(
     [other] = walk(bench, walking.manifest(lab, [row | {"series_description": "x"}], "tuesday.csv"))
     assert outcomes([other]) == [("REFUSED", "duplicate")]
     assert other.outcome.message.startswith(
-        "Row 2 of monday.csv files the same media into the same study, and was sent"
+        "Row 2 of monday.csv, as last run, files the same media into the same study, and was sent"
     )
     assert "the PACS is asked first" in other.outcome.next_step
     assert outcomes(walk(bench, walking.manifest(lab, [row], "tuesday.csv"))) == [STORED]
@@ -163,7 +163,9 @@ def test_duplicate_of_another_manifest_is_told_without_what_its_row_is_called(
     walk(bench, walking.manifest(lab, [row | {"row_id": "Kowalski Anna left"}], "a.csv"))
     [other] = walk(bench, walking.manifest(lab, [row | {"series_description": "x"}], "b.csv"))
     assert outcomes([other]) == [("REFUSED", "duplicate")]
-    assert other.outcome.message == "Row 2 of a.csv files the same media into the same study, and is stored."
+    assert (
+        other.outcome.message == "Row 2 of a.csv, as last run, files the same media into the same study, and is stored."
+    )
     assert other.outcome.next_step.startswith("Remove this row")
 
 
