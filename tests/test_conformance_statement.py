@@ -35,8 +35,8 @@ from media2dicom.pacs.query import LEVELS
 from media2dicom.pacs.store import STATUSES, judge
 from media2dicom.settings import Server, Settings
 from media2dicom.validation import Finding, findings
+from media2dicom.validation.definitions import Attribute, Module
 from media2dicom.validation.iods import IODS
-from media2dicom.validation.modules import Attribute, Module
 from tests.dicom import making
 from tests.dicom.test_encapsulated import FILES, RICH, opened
 

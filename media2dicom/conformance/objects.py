@@ -10,8 +10,8 @@ from media2dicom.conformance.names import attribute, tag_of, uid_name, vr_of
 from media2dicom.conformance.origins import Origin, Presence, origin_of
 from media2dicom.conformance.written import WRITTEN
 from media2dicom.validation import conditions
+from media2dicom.validation.definitions import Attribute, Module
 from media2dicom.validation.iods import ENUMERATED, IOD, ModuleUse
-from media2dicom.validation.modules import Attribute, Module
 
 # Modules that are not mandatory in every object that has them.
 MODULE_WRITTEN: Final = {

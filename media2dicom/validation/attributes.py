@@ -9,9 +9,9 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from media2dicom.validation.definitions import Attribute
 from media2dicom.validation.findings import Finding
 from media2dicom.validation.iods import ENUMERATED, IOD, ModuleUse
-from media2dicom.validation.modules import Attribute
 from media2dicom.validation.written import Written, is_empty
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from media2dicom.validation import conditions as when
 from media2dicom.validation import modules
 from media2dicom.validation.conditions import Condition
-from media2dicom.validation.modules import Module
+from media2dicom.validation.definitions import Module
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pydicom.datadict import keyword_for_tag
 
+from media2dicom.validation.definitions import Attribute
 from media2dicom.validation.iods import IODS
-from media2dicom.validation.modules import Attribute
 
 
 @cache
