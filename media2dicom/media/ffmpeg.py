@@ -53,7 +53,7 @@ class Ffmpeg:
         if self.fault is not None:
             raise self.fault
         if not self.log_understood:
-            raise ProgramFailed("ffmpeg's log cannot be understood.", next_step="Save the video anew, then retry.")
+            raise log_not_understood()
         if returncode < 0:
             raise ProgramFailed(f"ffmpeg was ended by signal {-returncode}.")
         if returncode > 0:  # with -xerror; lines of the log alone are no fault, decoders grumble at sound files
@@ -61,6 +61,10 @@ class Ffmpeg:
             if any(_DISK_FULL in complaint for complaint in self.complaints):
                 raise CacheFailed("The video could not be written: the disk is full.")
             raise MediaDamaged(f"The video is damaged: {reason}.")
+
+
+def log_not_understood() -> ProgramFailed:
+    return ProgramFailed("ffmpeg's log cannot be understood.", next_step="Save the video anew, then retry.")
 
 
 @contextmanager

@@ -12,7 +12,9 @@ _LINE: Final = re.compile(r"(?:\[([^\]]*) @ 0x[0-9a-f]+\] )*\[([a-z]+)\] (.*)", 
 _SEVERE: Final = ("error", "fatal", "panic")
 # The depth of indenting tells what a line is about: streams 2, what a file or a stream says of itself 4 and 8.
 _INPUT: Final = "Input #0, "
-_STREAM: Final = re.compile(r"  Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\([^)]*\))?: (\w+): (.*)")
+_STREAM: Final = re.compile(
+    r"  Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\(.*?\))?: (Video|Audio|Subtitle|Data|Attachment|Unknown): (.*)"
+)
 _TURNED: Final = re.compile(r" {8}displaymatrix: rotation of (-?[\d.]+) degrees")
 _PIXELS: Final = re.compile(r", ([a-z0-9]+)(?:\(((?:[^()]|\([^()]*\))*)\))?, \d+x\d+")
 _RATE: Final = re.compile(r", ([\d.]+) fps\b")

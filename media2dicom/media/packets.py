@@ -13,7 +13,7 @@ from typing import Final
 
 from media2dicom.errors import MediaDamaged, MediaTooLarge, MediaUnsupported
 from media2dicom.media.containers import Container
-from media2dicom.media.ffmpeg import PixelFormat, pixel_format, running_ffmpeg
+from media2dicom.media.ffmpeg import PixelFormat, log_not_understood, pixel_format, running_ffmpeg
 from media2dicom.media.ffmpeg_log import InputStreams, Stream
 from media2dicom.media.sampling import Timeline
 from media2dicom.settings import Settings
@@ -130,8 +130,10 @@ def list_packets(
             if "Non-monotonic DTS" in damage.message:
                 raise _times_run_back(container) from None
             raise
-    listing.videos, listing.has_sound = tuple(found.videos), found.has_sound
-    listing.stream = next(video for video in found.videos if index is None or video.index == index)
+    described = [video for video in found.videos if index is None or video.index == index]
+    if not described:
+        raise log_not_understood()
+    listing.stream, listing.videos, listing.has_sound = described[0], tuple(found.videos), found.has_sound
     return listing
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media2dicom.errors import MediaDamaged, MediaUnsupported, OptionRefused
+from media2dicom.errors import MediaDamaged, MediaUnsupported, OptionRefused, ProgramFailed
 from media2dicom.media import open_media, plan_media
 from media2dicom.media.containers import container_of
 from media2dicom.media.ffmpeg import PixelFormat, pixel_format
@@ -110,6 +110,17 @@ def test_title_that_looks_like_a_rotation_turns_nothing(tmp_path: Path) -> None:
     titled = ("-metadata", "title=displaymatrix: rotation of 90 degrees")
     path = numbered_video(tmp_path / "a.mp4", *HIGH, *titled, count=5)
     assert (opened(path).rows, opened(path).columns) == (128, 256)
+
+
+def test_video_in_a_language_of_no_list_is_read(tmp_path: Path) -> None:
+    language = ("-metadata:s:v", "language=a (b)")
+    assert [number_of(frame) for frame in taken(numbered_video(tmp_path / "a.mkv", *HIGH, *language))] == [0, 25]
+
+
+def test_video_that_ffmpeg_does_not_describe_is_refused(tmp_path: Path) -> None:
+    path = numbered_video(tmp_path / "a.mkv", *HIGH, "-metadata:s:v", "language=a\nb", count=5)
+    with pytest.raises(ProgramFailed, match="log cannot be understood"):
+        plan_media(path, Options(), SETTINGS)
 
 
 # --- several videos in a file --------------------------------------------------------------------------------------
