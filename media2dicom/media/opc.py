@@ -12,10 +12,12 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import iterparse
 
 from media2dicom.errors import MediaUnsupported
+from media2dicom.settings import MEGABYTE
 
 _LARGEST_END_BYTES: Final = 56 + 20 + 22 + 65_535  # of an archive: what stands behind its directory
 _SEE_ZIP64: Final = 0xFFFF_FFFF
 _RELATIONSHIPS: Final = "_rels/.rels"
+_LARGEST_RELATIONSHIPS_BYTES: Final = MEGABYTE  # they are held whole
 _START_PART: Final = "http://schemas.microsoft.com/3dmanufacturing/2013/01/3dmodel"
 _USUAL_START_PART: Final = "3d/3dmodel.model"
 _NOT_UTF_8: Final = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE)
@@ -45,6 +47,8 @@ def main_part(archive: zipfile.ZipFile) -> str:
     names = {name.lower().lstrip("/"): name for name in archive.namelist()}  # they are alike in any case (OPC 6.3.5)
     start = _USUAL_START_PART
     if _RELATIONSHIPS in names:
+        if archive.getinfo(names[_RELATIONSHIPS]).file_size > _LARGEST_RELATIONSHIPS_BYTES:
+            raise ValueError("too many relationships")
         check_xml(archive, names[_RELATIONSHIPS])
         with archive.open(names[_RELATIONSHIPS]) as file:
             for _, element in iterparse(file):  # noqa: S314 - no entities

@@ -108,6 +108,10 @@ def test_first_part_of_a_3mf_is_the_one_that_its_relationships_name(tmp_path: Pa
         converted(of_parts(tmp_path / "b.3mf", model=nested(2), **{"_rels/.rels": RELATIONSHIPS}))
     with pytest.raises(MediaDamaged, match="damaged"):
         converted(of_parts(tmp_path / "c.3mf", model=nested(2), **{"_rels/.rels": RELATIONSHIPS[:-30]}))
+    with pytest.raises(MediaDamaged, match="no model"):
+        plan_media(
+            of_parts(tmp_path / "d.3mf", **named | {"_rels/.rels": RELATIONSHIPS + " " * 2**20}), AS_STL, Settings()
+        )
 
 
 def test_part_of_a_3mf_is_looked_at_whatever_its_name(tmp_path: Path) -> None:
