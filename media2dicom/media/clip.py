@@ -59,7 +59,7 @@ class _Way:
 
 
 def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
-    """Demuxes only. Raises MediaDamaged, MediaUnsupported, MediaTooLarge, OptionRefused."""
+    """Demuxes, and decodes a first frame. Raises MediaDamaged, MediaUnsupported, MediaTooLarge, OptionRefused."""
     way = _way(path, options, limits)
     return MediaPlan(
         kind="video",
@@ -86,7 +86,7 @@ def open_payload(path: Path, options: Options, limits: Settings, work_folder: Pa
     take_texts_out(out)
     made = list_packets(out, _MP4, limits)
     frames = _decoded_frames(out, limits)
-    if frames != len(made.displayed) or (way.level is None and frames != len(way.times_ms)):
+    if frames != len(made.displayed) or (way.constant_rate is None and frames != len(way.times_ms)):
         raise MediaDamaged(f"The video is damaged: {frames:,} of {len(way.times_ms):,} frames can be decoded.")
     times_ms = way.times_ms if way.level is None else _times_ms(made)
     size_bytes = out.stat().st_size

@@ -37,6 +37,7 @@ METHODS: Final[dict[str, str | None]] = {
 _LARGEST_GAP_S: Final = 10  # of a running clock; what is longer is another recording
 _REORDERING: Final = ("h264", "hevc")
 _FIELDS_APART: Final = ("mpegts", "matroska")  # where the two fields of a frame may come as two packets
+_FRAMES_OF_FIELDS: Final = 25  # that are decoded to see that they are
 _PACKED: Final = re.compile(rb"DivX\d+(?:b|Build)\d+p")  # what coders write into the stream (user data)
 
 
@@ -95,10 +96,14 @@ def _check_times(listing: Listing, container: Container) -> None:
     if container.clock_may_jump and listing.largest_gap * listing.time_base > _LARGEST_GAP_S:
         raise clock_jumps()
     if listing.untimed or not np.diff(np.sort(listing.displayed)).all():
-        raise MediaUnsupported(
-            "The file does not tell when each frame of the video is displayed.",
-            next_step="Save it as MP4 or MKV from its original.",
-        )
+        raise _untimed()
+
+
+def _untimed() -> MediaUnsupported:
+    return MediaUnsupported(
+        "The file does not tell when each frame of the video is displayed.",
+        next_step="Save it as MP4 or MKV from its original.",
+    )
 
 
 def _is_packed(path: Path, listing: Listing, limits: Settings) -> bool:
@@ -130,9 +135,10 @@ def _pair_fields(listing: Listing) -> None:
 
 def _leave_out_what_does_not_decode(path: Path, listing: Listing, limits: Settings) -> None:
     """A clip cut out of a longer one may begin with frames that need those before the cut. Raises MediaDamaged."""
-    output = [*listing.selector, "-copyts", "-fps_mode", "passthrough", "-enc_time_base", "demux", "-frames:v", "1"]
+    output = [*listing.selector, "-copyts", "-fps_mode", "passthrough", "-enc_time_base", "demux", "-frames:v"]
+    looked_at = _FRAMES_OF_FIELDS if listing.in_fields else 1
     with running_ffmpeg(
-        path, listing.container, [*output, "-f", "framecrc", "pipe:1"], max_pixels=limits.max_pixels
+        path, listing.container, [*output, str(looked_at), "-f", "framecrc", "pipe:1"], max_pixels=limits.max_pixels
     ) as ffmpeg:
         shown = [int(line.split(b",")[2]) for line in ffmpeg.stdout if not line.startswith(b"#")]
     earliest = min(listing.displayed)
@@ -145,3 +151,5 @@ def _leave_out_what_does_not_decode(path: Path, listing: Listing, limits: Settin
         kept = array("q", (tick for tick in listing.displayed if tick >= shown[0]))
         listing.led = len(listing.displayed) - len(kept)
         listing.displayed, listing.packets = kept, listing.packets - listing.led
+    if shown != sorted(listing.displayed)[: len(shown)]:  # what was taken for two fields is something else
+        raise _untimed()

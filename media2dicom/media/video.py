@@ -52,7 +52,7 @@ class _Clip:
 
 
 def plan(path: Path, options: Options, limits: Settings) -> MediaPlan:
-    """Demuxes only. Raises MediaDamaged, MediaUnsupported, MediaTooLarge, OptionRefused."""
+    """Demuxes, and decodes a first frame. Raises MediaDamaged, MediaUnsupported, MediaTooLarge, OptionRefused."""
     if options.video_mode in _WHOLE:
         return whole_clip.plan(path, options, limits)
     clip = _clip(path, options, limits)

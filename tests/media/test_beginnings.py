@@ -92,6 +92,13 @@ def test_two_fields_are_one_frame(tmp_path: Path, suffix: str) -> None:
     assert [number_of(frame) for frame in taken(clip.path, frame_interval_s=0.2)] == [0, 5, 10]
 
 
+def test_frames_as_close_as_fields_are_not_taken_for_them(tmp_path: Path) -> None:
+    interlaced = ("-bf", "0", "-flags", "+ilme+ildct", "-x264-params", "tff=1")
+    path = numbered_video(tmp_path / "a.mkv", *HIGH, *interlaced, "-bsf:v", "setts=ts=TS/2", count=30)
+    with pytest.raises(MediaUnsupported, match="when each frame"):
+        plan_media(path, Options(), SETTINGS)
+
+
 def test_avi_with_two_frames_in_one_is_refused_when_planned(tmp_path: Path) -> None:
     path = numbered_video(tmp_path / "a.avi", "-c:v", "mpeg4", "-bf", "1", count=5)
     content = path.read_bytes()
