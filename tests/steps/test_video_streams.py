@@ -6,15 +6,9 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import JPEGBaseline8Bit
 
-from media2dicom.beginning import begin_run
 from media2dicom.planning import plan_manifest
-from media2dicom.runs import make_batches
-from media2dicom.steps.check import check
-from media2dicom.steps.convert import convert
-from media2dicom.steps.retrieve import retrieve
-from media2dicom.steps.store import store
 from tests import peers, real_media
 from tests.dicom import making
 from tests.steps import walking
@@ -61,19 +55,9 @@ def test_pacs_that_refuses_videos_is_told_of_and_the_other_rows_go_on(tmp_path: 
     assert not found[0].outcome.transient
 
 
-def test_pacs_that_takes_nothing_compressed_refuses_only_the_stream(
-    observed: walking.ObservedPacs, study: Dataset, lab: Path, tmp_path: Path
-) -> None:
+def test_pacs_that_takes_nothing_compressed_refuses_only_the_stream(study: Dataset, lab: Path, tmp_path: Path) -> None:
     sheet = walking.manifest(lab, [video_row(lab, study), cells_of(study, media=png(lab / "a.png").name)])
-    with walking.workbench(observed.peer.settings(tmp_path)) as bench:
-        begin_run(bench, sheet, None, "run")
-        batches = make_batches(bench, "run")
-        with peers.scp(syntaxes=[ExplicitVRLittleEndian, ImplicitVRLittleEndian]) as picky:
-            for batch in batches:
-                for step in (retrieve, convert, check):
-                    assert step(bench, batch) == 0
-            servers = {"pacs": picky.server(verify="none")}
-            with walking.workbench(bench.settings.model_copy(update={"servers": servers})) as other:
-                for batch in batches:
-                    store(other, batch)
-        assert outcomes(bench.ledger.rows("run")) == [("FAILED", "no-presentation-context"), STORED]
+    with walking.ObservedPacs(tmp_path / "picky", compressed=()) as pacs:
+        pacs.load(study)
+        with walking.workbench(pacs.peer.settings(tmp_path)) as bench:
+            assert outcomes(walk(bench, sheet)) == [("FAILED", "no-presentation-context"), STORED]
