@@ -22,6 +22,7 @@ import redis
 import yaml
 
 from flows.hosting import cluster
+from media2dicom import __version__
 from media2dicom.settings import ENV_PREFIX, Settings, load_settings
 from tests import peers
 
@@ -67,6 +68,14 @@ def ours(compose: Any) -> dict[str, Any]:
     """The services of our own image."""
     return {
         name: service for name, service in compose["services"].items() if service["image"].startswith("media2dicom:")
+    }
+
+
+def test_our_images_have_the_version_of_the_project(compose: Any) -> None:
+    images = {service["image"] for service in compose["services"].values()}
+    assert {image for image in images if image.startswith("media2dicom")} == {
+        f"media2dicom:{__version__}",
+        f"media2dicom-pacs:{__version__}",
     }
 
 
