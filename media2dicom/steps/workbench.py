@@ -59,9 +59,9 @@ class Workbench:
 
     def set_failure(self, row: LedgerRow, error: Media2DicomError) -> int:
         """Record why the row did not get as far as being sent; 1 when that may pass, else 0."""
-        in_doubt = row.status in IN_DOUBT
-        before = "Sent before without an answer, so the PACS may have it. " if in_doubt else ""
-        return self.end_row(row, status_of(error, in_doubt=in_doubt), error, before + error.message)
+        status = status_of(error, in_doubt=row.status in IN_DOUBT)
+        before = "Sent before without an answer, so the PACS may have it. " if status == Status.UNCERTAIN else ""
+        return self.end_row(row, status, error, before + error.message)
 
     def guarded(self, row: LedgerRow, doing: str, work: Callable[[], None]) -> int:
         """Do a step's work on a row. Whatever it raises is the row's failure and no other row's; 1 when that may pass.

@@ -51,6 +51,7 @@ def test_row_that_was_sent_in_part_is_a_conflict_when_its_accession_number_names
     for _ in range(2):
         [moved] = walk(bench, sheet)
         assert outcomes([moved]) == [("CONFLICT", "conflict")]
+        assert moved.outcome.message.startswith("The PACS may have objects of this row in another study")
         assert "study_instance_uid" in moved.outcome.next_step
         uids = [one.instance.sop_instance_uid for one in row.instances]
         assert [one.instance.sop_instance_uid for one in moved.instances] == uids
