@@ -118,6 +118,14 @@ class TakenOver(Media2DicomError):
     default_next_step = "See how the other run of the manifest ends."
 
 
+class ObjectsUnderWay(Media2DicomError):
+    """Another row files the very same objects, and a run sends them at this moment."""
+
+    code = "sent-by-another-run"
+    transient = True
+    default_next_step = "Retry when the other run has ended: the PACS is asked first, and nothing is sent twice."
+
+
 class ApprovalPending(Media2DicomError):
     code = "waits-for-approval"
     words = "waits for an approval"

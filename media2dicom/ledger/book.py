@@ -142,7 +142,8 @@ class Ledger(RunBook):
 
         `instances`: None when they are those of an earlier run. What was sent before keeps its state, also what
         another row sent of the same objects. Raises UploadConflict when the row sent something before that it would
-        not send today, DuplicateRow when another row files the content; then all is as before.
+        not send today, DuplicateRow when another row files the content, ObjectsUnderWay when it does so at this
+        moment; then all is as before.
         """
         with self._write() as connection:
             if instances is not None:
@@ -171,7 +172,7 @@ class Ledger(RunBook):
         """Committed before a byte goes out. Nothing changes when it raises.
 
         Raises TakenOver when another run has the row in hand, NotApproved when nobody approved that it is sent, and
-        DuplicateRow: the claim of files that were prepared a while ago may have gone to another row, which sent them.
+        DuplicateRow or ObjectsUnderWay: the claim of files that were prepared a while ago may have gone to another row.
         """
         with self._write() as connection:
             if row_key in taken_over(connection, run_id, [row_key]):

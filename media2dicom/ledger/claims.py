@@ -14,7 +14,7 @@ from pathlib import PurePath
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from media2dicom.errors import DuplicateRow
+from media2dicom.errors import DuplicateRow, ObjectsUnderWay
 from media2dicom.ledger.entering import MAYBE_THERE, SENT_BEFORE, add_warnings
 from media2dicom.ledger.records import chunks, outcome_values
 from media2dicom.ledger.tables import CLAIMS, INSTANCES, ROWS, RUN_ROWS, RUNS
@@ -34,7 +34,8 @@ class Content:
 def claim(connection: Connection, row_key: str, run_id: str, content: Content, *, take_over: bool) -> None:
     """Claim the content for the row, whose instances are known. Raises DuplicateRow when another row has it.
 
-    `take_over`: from a row of the same objects; then the PACS has to be asked for them before they are sent.
+    `take_over`: from a row of the same objects; then the PACS has to be asked for them before they are sent. Raises
+    ObjectsUnderWay when that has to wait.
     """
     where = _of(content)
     holders = list(connection.execute(sa.select(CLAIMS.c.row_key).where(where)).scalars())
@@ -58,7 +59,8 @@ def claim(connection: Connection, row_key: str, run_id: str, content: Content, *
 def duplicate(connection: Connection, row_key: str, content: Content, uid_of: UidOf) -> DuplicateRow | None:
     """Why a run that begins now would refuse the row; None when it would not."""
     for other in connection.execute(sa.select(CLAIMS.c.row_key).distinct().where(_of(content))).scalars():
-        if other != row_key and (error := _refusal(connection, other, None, uid_of, take_over=True)) is not None:
+        error = None if other == row_key else _refusal(connection, other, None, uid_of, take_over=True)
+        if isinstance(error, DuplicateRow):
             return error
     return None
 
@@ -69,7 +71,7 @@ def _of(content: Content) -> sa.ColumnElement[bool]:
 
 def _refusal(
     connection: Connection, other: str, run_id: str | None, uid_of: UidOf, *, take_over: bool
-) -> DuplicateRow | None:
+) -> DuplicateRow | ObjectsUnderWay | None:
     """Why the row `other` keeps its claim: this very run works on it, or something of it may be in the PACS.
 
     Not when it is the same objects, unless they are on their way at this moment.
@@ -90,10 +92,7 @@ def _refusal(
         return None
     what = f"{_place_of(connection, other)} {DuplicateRow.files}"
     if same:
-        return DuplicateRow(
-            f"{what}, and another run sends it.",
-            next_step="Run the manifest again when the other run has ended: the PACS is asked first.",
-        )
+        return ObjectsUnderWay(f"{what}, and another run sends it.")
     if status == Status.STORED:
         return DuplicateRow(
             f"{what}, and is stored.",

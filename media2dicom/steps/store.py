@@ -18,6 +18,7 @@ from media2dicom.errors import (
     NoPresentationContext,
     NotApproved,
     NotVerified,
+    ObjectsUnderWay,
     QueryFailed,
     StoreFailed,
     StoreFailedTransient,
@@ -179,7 +180,7 @@ class _Shipment:
         except TakenOver:
             self._parcels.remove(parcel)  # how it ends is the other run's to say
             return
-        except (NotApproved, DuplicateRow) as error:
+        except (NotApproved, DuplicateRow, ObjectsUnderWay) as error:
             parcel.errors.append(error)
             return
         parcel.was_sent = True
