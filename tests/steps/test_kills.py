@@ -23,9 +23,8 @@ from media2dicom.runs import manifest_lock
 from media2dicom.settings import Settings
 from tests import real_media
 from tests.steps import killed_child, walking
-from tests.steps.walking import cells_of, outcomes, png, stl, walk
+from tests.steps.walking import STORED, cells_of, outcomes, png, stl, walk
 
-STORED = ("STORED", None)
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -11,9 +11,7 @@ from pydicom.dataset import Dataset
 from media2dicom.steps.workbench import Workbench
 from tests.media import making_models
 from tests.steps import walking
-from tests.steps.walking import cells_of, outcomes, walk
-
-STORED = ("STORED", None)
+from tests.steps.walking import STORED, cells_of, outcomes, walk
 
 
 def test_models_and_documents_are_stored_once_and_another_patients_document_is_refused(

@@ -24,9 +24,8 @@ from media2dicom.steps.store import store
 from media2dicom.steps.workbench import Workbench
 from tests import peers
 from tests.steps import walking
-from tests.steps.walking import ObservedPacs, outcomes, walk
+from tests.steps.walking import STORED, ObservedPacs, outcomes, walk
 
-STORED = ("STORED", None)
 MARY = {"PatientID": "P2", "PatientName": "Other^Mary", "PatientBirthDate": "19990101"}
 
 

@@ -20,9 +20,7 @@ from media2dicom.steps.workbench import Workbench
 from tests import peers, real_media
 from tests.manifest import sheets
 from tests.steps import walking
-from tests.steps.walking import cells_of, outcomes, png, stl, walk
-
-STORED = ("STORED", None)
+from tests.steps.walking import STORED, cells_of, outcomes, png, stl, walk
 
 
 @pytest.fixture

@@ -12,9 +12,7 @@ from media2dicom.planning import plan_manifest
 from tests import peers, real_media
 from tests.dicom import making
 from tests.steps import walking
-from tests.steps.walking import cells_of, outcomes, png, walk
-
-STORED = ("STORED", None)
+from tests.steps.walking import STORED, cells_of, outcomes, png, walk
 
 
 def video_row(lab: Path, study: Dataset, mode: str = "native") -> dict[str, object]:

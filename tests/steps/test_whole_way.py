@@ -20,9 +20,7 @@ from media2dicom.steps.workbench import Workbench
 from media2dicom.summary import result_columns, summarise
 from tests import peers, real_media
 from tests.steps import walking
-from tests.steps.walking import cells_of, outcomes, png, stl, walk
-
-STORED = ("STORED", None)
+from tests.steps.walking import STORED, cells_of, outcomes, png, stl, walk
 
 
 def forget_ledger(settings: Settings) -> None:

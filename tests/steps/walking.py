@@ -37,7 +37,8 @@ from tests.manifest import sheets
 from tests.pacs import studies
 
 STEPS = (retrieve, convert, check, store)
-QUICK = {"connect": 10, "acse": 20, "dimse": 3, "stall": 1, "store_floor": 2}
+STORED = ("STORED", None)
+QUICK = {"connect": 10, "acse": 20, "dimse": 8, "stall": 1, "store_floor": 2}
 
 
 class ObservedPacs(DemoPacs):
@@ -196,3 +197,14 @@ def walk(
 
 def outcomes(rows: Sequence[LedgerRow]) -> list[tuple[str, str | None]]:
     return [(str(row.status), row.outcome.code) for row in rows]
+
+
+def answers(*statuses: int) -> Callable[[Any], int | None]:
+    """These statuses in turn, then the ordinary answer; 0 is the ordinary answer too."""
+    left = iter(statuses)
+    return lambda _event: next(left, 0) or None
+
+
+def one_batch(bench: Workbench) -> Batch:
+    """All rows of the run "run" in one batch."""
+    return Batch("run", tuple(key for batch in make_batches(bench, "run") for key in batch.row_keys), "all rows")
