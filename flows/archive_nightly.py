@@ -29,18 +29,11 @@ from flows.forms import ServerChoice
 from flows.walking import opened, state_of
 from media2dicom.arrivals import Arrival, Inbox, arrival
 from media2dicom.beginning import is_undecided
-from media2dicom.carry_over import (
-    Standing,
-    claimed,
-    file_if_stored,
-    is_under_way,
-    newest_runs,
-    server_of,
-    standing_of,
-)
+from media2dicom.carry_over import Standing, claimed, file_if_stored, newest_runs, server_of, standing_of
 from media2dicom.errors import AlreadyRunning, Media2DicomError, sealed
 from media2dicom.inbox import complete_filing, place_in
 from media2dicom.ledger import Run
+from media2dicom.locks import is_under_way
 from media2dicom.runs import last_run
 from media2dicom.selection import Selection
 from media2dicom.steps.workbench import Workbench

@@ -17,7 +17,8 @@ from flows.dashboard.reporting import Report
 from flows.walking import PREPARE, final_state, opened
 from media2dicom.beginning import is_undecided
 from media2dicom.inbox import file_away
-from media2dicom.runs import finish_run, manifest_lock, whereabouts
+from media2dicom.locks import manifest_lock
+from media2dicom.runs import finish_run, whereabouts
 from media2dicom.steps.workbench import Workbench
 from tasks.slots import create_limits
 

@@ -12,12 +12,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from media2dicom.beginning import is_undecided
-from media2dicom.errors import AlreadyRunning
 from media2dicom.inbox import ATTENTION, file_away, place_in
 from media2dicom.ledger import Run
-from media2dicom.locks import exclusive
+from media2dicom.locks import exclusive, is_under_way, manifest_lock
 from media2dicom.media import media_sha256
-from media2dicom.runs import last_run, manifest_lock
+from media2dicom.runs import last_run
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench
 from media2dicom.summary import summarise
@@ -70,15 +69,6 @@ def standing_of(bench: Workbench, run: Run) -> Standing:
     if media_sha256(run.manifest) != run.manifest_sha256:
         return Standing.CHANGED
     return Standing.KILLED if run.finished_at is None else Standing.LEFT
-
-
-def is_under_way(settings: Settings, manifest: Path) -> bool:
-    """Whether some process is at the manifest: a killed one has let go of its lock."""
-    try:
-        with manifest_lock(settings, manifest):
-            return False
-    except AlreadyRunning:
-        return True
 
 
 def server_of(bench: Workbench, manifest: Path, server: str | None) -> str | None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from media2dicom.errors import ChunkLost, ManifestUnusable
 from media2dicom.ledger import Numbers
-from media2dicom.locks import exclusive
-from media2dicom.runs import finish_run, forget_sources, last_run, manifest_lock, open_rows
+from media2dicom.locks import exclusive, manifest_lock
+from media2dicom.runs import finish_run, forget_sources, last_run, open_rows
 from media2dicom.steps.workbench import Workbench
 from media2dicom.summary import Summary
 

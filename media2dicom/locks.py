@@ -47,6 +47,23 @@ def exclusive(settings: Settings, name: str, wait_s: float = 0, *, taken: str | 
         lock.close()
 
 
+@contextmanager
+def manifest_lock(settings: Settings, manifest: Path, wait_s: float = 0) -> Iterator[None]:
+    """One run of a manifest at a time; the lock falls with its process. Raises AlreadyRunning."""
+    taken = f"{manifest.name} is being archived by another run."
+    with exclusive(settings, f"manifest {manifest.resolve()}", wait_s, taken=taken):
+        yield
+
+
+def is_under_way(settings: Settings, manifest: Path) -> bool:
+    """Whether some process is at the manifest: a killed one has let go of its lock."""
+    try:
+        with manifest_lock(settings, manifest):
+            return False
+    except AlreadyRunning:
+        return True
+
+
 def lock_path(settings: Settings, name: str) -> Path:
     """The lock file of that name on this machine. Files stay: a lock whose file is removed is two locks."""
     folder = settings.data_dir / "locks"

@@ -64,6 +64,27 @@ def may_be_one_name(ours: Set[Words], theirs: Set[Words]) -> bool:
     return any(set(one) <= set(two) or set(two) <= set(one) for one in ours for two in theirs)
 
 
+def may_be_shortened(ours: Set[Words], theirs: Set[Words]) -> bool:
+    """Whether one of each is the same but for words that are cut, as initials are: 'Roe J M' and 'Roe Jane Mary'."""
+    return any(_is_shortened(*sorted((one, two), key=len)) for one in ours for two in theirs)
+
+
+def _is_shortened(fewer: Words, more: Words) -> bool:
+    """A word at least has to be whole on both sides: 'Li A' says nothing about 'Lima Anna'."""
+    whole = [word for word in fewer if word in more and len(word) > 1]
+    left = list(more)
+    for word in whole:
+        if word in left:
+            left.remove(word)
+    for word in (word for word in fewer if word not in whole):
+        found = next((other for other in left if other.startswith(word) or word.startswith(other)), None)
+        if found is None:
+            return False
+        left.remove(found)
+    return bool(whole)
+
+
 def _scripts(names: Set[Words]) -> set[str]:
     letters = {letter for words in names for word in words for letter in word if letter.isalpha()}
-    return {unicodedata.name(letter, "").split(" ")[0] for letter in letters}
+    scripts = {unicodedata.name(letter, "").split(" ")[0] for letter in letters}
+    return scripts - {"KATAKANA-HIRAGANA"}  # the prolonged sound mark is of both

@@ -6,8 +6,7 @@ The steps in between are in `steps/`; in which order and how often they run is t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from media2dicom.errors import (
@@ -17,26 +16,16 @@ from media2dicom.errors import (
 )
 from media2dicom.inbox import complete_filing
 from media2dicom.ledger import LedgerRow, Numbers, Run
-from media2dicom.locks import exclusive
 from media2dicom.manifest.results import write_results
 from media2dicom.manifest.tables import RESULTS_SUFFIX
 from media2dicom.media import media_sha256
 from media2dicom.model import Batch
 from media2dicom.pacs.associations import echo
-from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench
 from media2dicom.summary import Summary, result_columns, summarise
 
 MAX_BATCH_ROWS = 32
 VISIBLE_BATCHES = 100  # a small manifest shows every row as a batch of its own
-
-
-@contextmanager
-def manifest_lock(settings: Settings, manifest: Path, wait_s: float = 0) -> Iterator[None]:
-    """One run of a manifest at a time; the lock falls with its process. Raises AlreadyRunning."""
-    taken = f"{manifest.name} is being archived by another run."
-    with exclusive(settings, f"manifest {manifest.resolve()}", wait_s, taken=taken):
-        yield
 
 
 def sha256_of(manifest: Path) -> str:

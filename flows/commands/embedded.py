@@ -30,8 +30,9 @@ from media2dicom.errors import (
 )
 from media2dicom.inbox import read_here
 from media2dicom.ledger import LedgerRow
+from media2dicom.locks import manifest_lock
 from media2dicom.model import Status
-from media2dicom.runs import last_run, manifest_lock, refuse_results_path
+from media2dicom.runs import last_run, refuse_results_path
 from media2dicom.selection import Selection, refuse_no_match
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench, open_workbench

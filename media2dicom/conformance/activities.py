@@ -117,7 +117,8 @@ def _retrieve() -> Section:
             f"`{Retrieve.GET}` (C-GET) or `{Retrieve.MOVE}` (C-MOVE to [[Association acceptance]]). The header is "
             "kept, bulk data are thrown away. A header that contradicts the query's answer for the study lends "
             "nothing: Study Instance UID and Patient ID must be equal; birth dates, where both are there, too; names, "
-            "where both are there, may differ in spelling, in letters that were lost, and in words that only one has. "
+            "where both are there, may differ in how accents and umlauts are written, in letters that were lost, in "
+            "words that are cut or that only one has. "
             f"After {retrieve.ATTEMPTS} instances that could not be had or lend nothing no other is tried; when none "
             f"is left the row is refused ({error_code(IdentityMismatch)}).",
             table(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -29,6 +29,7 @@ class Content:
 
     key: str  # dicom.uids.content_key
     places: tuple[str, ...]  # all that the PACS is called
+    is_at_work: Callable[[Path], bool] = lambda _manifest: True  # whether a run of the manifest is: a killed one is not
 
 
 def claim(connection: Connection, row_key: str, run_id: str, content: Content, *, take_over: bool) -> None:
@@ -45,7 +46,7 @@ def claim(connection: Connection, row_key: str, run_id: str, content: Content, *
     uids = {found.number: found.sop_instance_uid for found in connection.execute(parts)}
     others = sorted(set(holders) - {row_key})
     for other in others:
-        if (error := _refusal(connection, other, run_id, uids.get, take_over=take_over)) is not None:
+        if (error := _refusal(connection, other, run_id, uids.get, content, take_over=take_over)) is not None:
             raise error
     connection.execute(CLAIMS.delete().where(where))
     connection.execute(
@@ -59,7 +60,7 @@ def claim(connection: Connection, row_key: str, run_id: str, content: Content, *
 def duplicate(connection: Connection, row_key: str, content: Content, uid_of: UidOf) -> DuplicateRow | None:
     """Why a run that begins now would refuse the row; None when it would not."""
     for other in connection.execute(sa.select(CLAIMS.c.row_key).distinct().where(_of(content))).scalars():
-        error = None if other == row_key else _refusal(connection, other, None, uid_of, take_over=True)
+        error = None if other == row_key else _refusal(connection, other, None, uid_of, content, take_over=True)
         if isinstance(error, DuplicateRow):
             return error
     return None
@@ -70,7 +71,7 @@ def _of(content: Content) -> sa.ColumnElement[bool]:
 
 
 def _refusal(
-    connection: Connection, other: str, run_id: str | None, uid_of: UidOf, *, take_over: bool
+    connection: Connection, other: str, run_id: str | None, uid_of: UidOf, content: Content, *, take_over: bool
 ) -> DuplicateRow | ObjectsUnderWay | None:
     """Why the row `other` keeps its claim: this very run works on it, or something of it may be in the PACS.
 
@@ -87,7 +88,7 @@ def _refusal(
     if not there:
         return None
     same = all(uid_of(one.number) == one.sop_instance_uid for one in there)
-    on_its_way = any(one.status == Status.SENDING for one in there) and _is_in_hand(connection, other)
+    on_its_way = any(one.status == Status.SENDING for one in there) and _is_in_hand(connection, other, content)
     if same and take_over and not on_its_way:
         return None
     what = f"{_place_of(connection, other)} {DuplicateRow.files}"
@@ -104,11 +105,11 @@ def _refusal(
     )
 
 
-def _is_in_hand(connection: Connection, row_key: str) -> bool:
-    """Whether a run that has not ended took the row."""
-    runs = sa.select(RUNS.c.run_id).join(RUN_ROWS, RUN_ROWS.c.run_id == RUNS.c.run_id)
+def _is_in_hand(connection: Connection, row_key: str, content: Content) -> bool:
+    """Whether a run that is at work took the row."""
+    runs = sa.select(RUNS.c.manifest).join(RUN_ROWS, RUN_ROWS.c.run_id == RUNS.c.run_id)
     unfinished = runs.where(RUN_ROWS.c.row_key == row_key, RUN_ROWS.c.taken, RUNS.c.finished_at.is_(None))
-    return connection.execute(unfinished.limit(1)).first() is not None
+    return any(content.is_at_work(Path(manifest)) for manifest in connection.execute(unfinished).scalars())
 
 
 def _place_of(connection: Connection, row_key: str) -> str:

@@ -125,4 +125,7 @@ def _area(a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64]
 
 
 def _crossing() -> MediaDamaged:
-    return MediaDamaged("A face of the model crosses itself: which surface it means cannot be told.")
+    return MediaDamaged(
+        "A face of the model crosses itself: which surface it means cannot be told.",
+        next_step="Repair the mesh where it was made, or export it with triangles only.",
+    )

@@ -7,15 +7,20 @@ is the row's is not asked here (identity.py).
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
+from itertools import product
+from typing import Final
 
 from pydicom.dataset import Dataset
 
 from media2dicom.dicom.values import text_of, valid_text
 from media2dicom.errors import Media2DicomError, sealed
 from media2dicom.pacs.query import StudyMatch, find_study, patient_id_of, query_association
-from media2dicom.person_names import are_comparable, may_be_one_name, spellings
+from media2dicom.person_names import are_comparable, may_be_one_name, may_be_shortened, spellings
 from media2dicom.settings import Server, Settings
+
+_CUT_FROM: Final = 8  # letters: no system cuts names shorter
 
 
 def ask_studies(
@@ -61,33 +66,50 @@ def contradiction(study: StudyMatch, instance: Dataset) -> str:
 
 def _are_two_names(one: str, other: str) -> bool:
     """Whether both say a name, and no component group (PS3.5 6.2.1) of one can be the same as one of the other."""
-    ours, theirs = _family_and_given(one), _family_and_given(other)
+    # Second given names and titles are often left out: of family and given name all words count, of these a part.
+    ours, theirs = _groups(one, 2), _groups(other, 2)
     if not are_comparable(spellings(ours), spellings(theirs)) or may_be_one_name(spellings(ours), spellings(theirs)):
         return False
-    return not any(
-        _has_lost_letters(kept(group), kept(of_other))
-        for kept in (_letters, _ascii_letters)
-        for group in ours
-        for of_other in theirs
-    )
+    if may_be_shortened(spellings(_groups(one, 3)), spellings(_groups(other, 3))):
+        return False
+    return not any(_is_damaged(*pair) for pair in product(ours, theirs))
 
 
-def _family_and_given(name: str) -> list[str]:
-    """Of each component group: second given names and titles are often left out."""
-    return ["^".join(group.split("^")[:2]) for group in name.split("=")]
+def _groups(name: str, components: int) -> list[str]:
+    return ["^".join(group.split("^")[:components]) for group in name.split("=")]
 
 
-def _has_lost_letters(one: str, other: str) -> bool:
-    """Whether one text is the other with letters left out: at its end, or within it."""
-    short, long = sorted((one, other), key=len)
-    rest = iter(long)
-    return short != "" and all(letter in rest for letter in short)
+def _is_damaged(one: str, other: str) -> bool:
+    """Whether one is the other cut at its end, without letters beyond ASCII, or read in another character set."""
+    short, long = sorted((_plain(one), _plain(other)), key=len)
+    is_cut = len(short) >= _CUT_FROM and long.startswith(short)
+    return is_cut or _lost_letters(one, other) or _misread(one) == other or _misread(other) == one
+
+
+def _lost_letters(one: str, other: str) -> bool:
+    short, long = sorted((_letters(one), _letters(other)), key=len)
+    rest = iter(short)
+    wanted = next(rest, "")
+    if not wanted:
+        return False
+    for letter in long:
+        if letter == wanted:
+            wanted = next(rest, "")
+        elif letter.isascii():
+            return False
+    return not wanted
+
+
+def _misread(name: str) -> str:
+    """UTF-8 read as ISO-IR 100, the usual mistake."""
+    return name.encode().decode("latin-1")
+
+
+def _plain(name: str) -> str:
+    """Letters without accents, and where the components end."""
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(sign for sign in decomposed if sign.isalpha() or sign == "^")
 
 
 def _letters(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalpha())
-
-
-def _ascii_letters(name: str) -> str:
-    """What is left where a letter beyond ASCII is lost, or was read in another character set."""
-    return "".join(letter for letter in _letters(name) if letter.isascii())

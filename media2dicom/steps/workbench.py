@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from filelock import FileLock
 
@@ -15,7 +15,7 @@ from media2dicom.cache import Cache, atomic_write
 from media2dicom.dicom.uids import content_key
 from media2dicom.errors import Media2DicomError, RowRefused, UploadConflict, sealed
 from media2dicom.ledger import IN_DOUBT, Content, Ledger, LedgerRow
-from media2dicom.locks import lock_path
+from media2dicom.locks import is_under_way, lock_path
 from media2dicom.model import Batch, Outcome, Row, Status
 from media2dicom.settings import Settings
 from media2dicom.slots import ServerSlots, Slots, names_of_place
@@ -105,7 +105,8 @@ def status_of(error: Media2DicomError, *, in_doubt: bool, partly_stored: bool = 
 
 def content_of(settings: Settings, destination: str, study_instance_uid: str, row: Row) -> Content:
     """What the row files, as the ledger's claims know it."""
-    return Content(content_key(study_instance_uid, row), names_of_place(settings, destination))
+    places = names_of_place(settings, destination)
+    return Content(content_key(study_instance_uid, row), places, partial(is_under_way, settings))
 
 
 def open_workbench(settings: Settings, server_slots: Slots | None = None) -> Workbench:

@@ -83,6 +83,7 @@ def test_a_run_waits_for_its_approval_and_sends_when_it_is_given(run: Asking) ->
     assert run.statuses() == ["STORED", "STORED", "REFUSED"]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_approved_sends_nothing_and_its_retry_asks_again(run: Asking) -> None:
     run.answer("Do not send")
     assert "2 not approved" in run.up.wait(run.run_id)["message"]

@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 from flows.cli import app
 from flows.hosting.orphans import temporary_servers
 from media2dicom.ledger import Ledger
+from media2dicom.locks import manifest_lock
 from media2dicom.model import Status
-from media2dicom.runs import manifest_lock
 from media2dicom.settings import CONFIG_VARIABLE, load_settings
 from tests import archive as sheets
 from tests import peers, real_media

@@ -22,8 +22,9 @@ import pytest
 from flows.commands import embedded
 from media2dicom.beginning import begin_run
 from media2dicom.ledger import Ledger
+from media2dicom.locks import manifest_lock
 from media2dicom.model import Status
-from media2dicom.runs import default_results_path, manifest_lock
+from media2dicom.runs import default_results_path
 from media2dicom.settings import Server, Settings, load_settings
 from media2dicom.steps.workbench import open_workbench
 from tests import archive as sheets

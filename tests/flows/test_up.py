@@ -254,6 +254,7 @@ def test_the_end_of_a_runs_process_is_a_crash_that_retry_completes(own: RunningU
     assert stored(own, run_id) == LONG
 
 
+@pytest.mark.slow
 def test_a_killed_server_is_started_again_and_the_run_goes_on(own: RunningUp, tmp_path: Path) -> None:
     with own.pacs("first") as pacs:
         run_id = begin_long(own, tmp_path, pacs)

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 
+from media2dicom.beginning import begin_run
+from media2dicom.locks import manifest_lock
 from media2dicom.settings import Settings
-from media2dicom.steps.workbench import Workbench
+from media2dicom.steps.check import check
+from media2dicom.steps.convert import convert
+from media2dicom.steps.retrieve import retrieve
+from media2dicom.steps.workbench import Workbench, content_of, submitted
 from tests import real_media
 from tests.steps import walking
-from tests.steps.walking import cells_of, outcomes, png, stl, walk
-
-STORED = ("STORED", None)
+from tests.steps.walking import STORED, cells_of, outcomes, png, stl, walk
 
 
 def lie(_event: Any) -> int:
@@ -168,6 +171,26 @@ def test_duplicate_of_another_manifest_is_told_without_what_its_row_is_called(
         other.outcome.message == "Row 2 of a.csv, as last run, files the same media into the same study, and is stored."
     )
     assert other.outcome.next_step.startswith("Remove this row")
+
+
+def test_row_that_a_killed_run_was_sending_is_taken_over_under_another_name_of_the_sheet(
+    bench: Workbench, observed: walking.ObservedPacs, study: Dataset, lab: Path
+) -> None:
+    row = cells_of(study, media=png(lab / "a.png").name)
+    monday = walking.manifest(lab, [row], "monday.csv")
+    begin_run(bench, monday, None, "run")
+    batch = walking.one_batch(bench)
+    for step in (retrieve, convert, check):
+        step(bench, batch)
+    [sending] = bench.ledger.rows("run")
+    content = content_of(bench.settings, "pacs", str(study.StudyInstanceUID), submitted(sending))
+    bench.ledger.mark_sending(sending.row_key, "run", content, [0])
+    tuesday = walking.manifest(lab, [row | {"patient_birth_date": "19610203"}], "tuesday.csv")
+    with manifest_lock(bench.settings, monday):
+        assert outcomes(walk(bench, tuesday)) == [("FAILED", "sent-by-another-run")]
+    monday.unlink()  # killed, and its sheet has another name now
+    assert outcomes(walk(bench, tuesday)) == [STORED]
+    assert len(observed.received) == len(observed.held()) == 1
 
 
 # --- two names of one PACS --------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import tomlkit
 from pydicom.dataset import Dataset
 
 from media2dicom.errors import AlreadyRunning
-from media2dicom.runs import manifest_lock
+from media2dicom.locks import manifest_lock
 from media2dicom.settings import Settings
 from tests import real_media
 from tests.steps import killed_child, walking
@@ -125,7 +125,7 @@ def test_lock_of_a_killed_process_is_free(settings: Settings, lab: Path) -> None
     sheet = lab / "manifest.csv"
     code = (
         "import sys, time; from pathlib import Path; from media2dicom.settings import Settings\n"
-        "from media2dicom.runs import manifest_lock\n"
+        "from media2dicom.locks import manifest_lock\n"
         "with manifest_lock(Settings(data_dir=Path(sys.argv[1])), Path(sys.argv[2])):\n"
         "    print('locked', flush=True); sys.stdin.read()\n"
     )

@@ -12,8 +12,9 @@ from pydicom.dataset import Dataset
 
 from media2dicom.beginning import begin_run
 from media2dicom.errors import AlreadyRunning, LedgerFailed
+from media2dicom.locks import manifest_lock
 from media2dicom.model import Status
-from media2dicom.runs import make_batches, manifest_lock
+from media2dicom.runs import make_batches
 from media2dicom.selection import Selection
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench

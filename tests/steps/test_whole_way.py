@@ -12,8 +12,9 @@ from openpyxl import load_workbook
 from pydicom.dataset import Dataset
 
 from media2dicom.errors import AlreadyRunning, ManifestUnusable
+from media2dicom.locks import manifest_lock
 from media2dicom.model import Status
-from media2dicom.runs import default_results_path, manifest_lock
+from media2dicom.runs import default_results_path
 from media2dicom.selection import Selection
 from media2dicom.settings import Settings
 from media2dicom.steps.workbench import Workbench

@@ -16,14 +16,10 @@ from pydicom.dataset import Dataset
 
 from media2dicom.beginning import begin_retry, begin_run
 from media2dicom.ledger import LedgerRow
+from media2dicom.locks import manifest_lock
 from media2dicom.model import Batch
 from media2dicom.pacs.demo import DemoPacs
-from media2dicom.runs import (
-    finish_run,
-    make_batches,
-    manifest_lock,
-    refuse_unreachable_servers,
-)
+from media2dicom.runs import finish_run, make_batches, refuse_unreachable_servers
 from media2dicom.selection import Selection
 from media2dicom.settings import Settings
 from media2dicom.steps.check import check
