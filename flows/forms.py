@@ -145,7 +145,7 @@ def _left(settings: Settings) -> Iterator[tuple[Run, Counter[str]]]:
 
 def _ledger(settings: Settings) -> Ledger | None:
     """None when there is none: a form is no reason to make one."""
-    if settings.ledger_url is None and not (settings.data_dir / "ledger.sqlite").is_file():
+    if not settings.has_ledger:
         return None
     try:
         return _opened(settings.ledger_location)

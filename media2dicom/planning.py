@@ -104,7 +104,7 @@ def plan_manifest(manifest: Path, settings: Settings, server_name: str | None, *
 def _open_ledger(settings: Settings, stack: ExitStack, notes: list[Note]) -> Ledger | None:
     """None when there is none, as a check is no reason to make one, or when it cannot be asked: then it is noted."""
     try:
-        if settings.ledger_url is None and not (settings.data_dir / "ledger.sqlite").exists():
+        if not settings.has_ledger:
             return None
         return stack.enter_context(closing(Ledger(settings.ledger_location)))
     except (LedgerFailed, OSError):

@@ -244,7 +244,16 @@ class Settings(BaseSettings):
     @property
     def ledger_location(self) -> str:
         """The SQLAlchemy URL of the ledger."""
-        return self.ledger_url or f"sqlite:///{self.data_dir / 'ledger.sqlite'}"
+        return self.ledger_url or f"sqlite:///{self._ledger_file}"
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether there is one to ask. To look into an absent one would be to make it."""
+        return self.ledger_url is not None or self._ledger_file.is_file()
+
+    @property
+    def _ledger_file(self) -> Path:
+        return self.data_dir / "ledger.sqlite"
 
 
 def config_path(explicit: Path | None = None) -> Path:

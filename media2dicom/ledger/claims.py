@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 import sqlalchemy as sa
@@ -29,7 +29,8 @@ class Content:
 
     key: str  # dicom.uids.content_key
     places: tuple[str, ...]  # all that the PACS is called
-    is_at_work: Callable[[Path], bool] = lambda _manifest: True  # whether a run of the manifest is: a killed one is not
+    # Whether a run of the manifest is at work: a killed one is not.
+    is_at_work: Callable[[Path], bool] = field(default=lambda _manifest: True, compare=False)
 
 
 def claim(connection: Connection, row_key: str, run_id: str, content: Content, *, take_over: bool) -> None:

@@ -62,6 +62,19 @@ class Transport(AssociationSocket):
     def _note_answer(self, _event: evt.Event) -> None:
         self.course.answered = True
 
+    @property
+    def _is_connected(self) -> bool:
+        """pynetdicom's negotiation, in the thread of who asks, looks at it before it waits for the answer.
+
+        By then a fast peer may have rejected the association and closed: the answer is in the queue all the same.
+        """
+        answer_waits = self.course.opened and not self.course.answered
+        return self._is_open or (answer_waits and threading.current_thread() is not self.assoc.dul)
+
+    @_is_connected.setter
+    def _is_connected(self, value: bool) -> None:
+        self._is_open = value
+
     def _create_socket(self, address: AddressInformation) -> Any:
         return None  # made in connect(), in the family of the address that answers
 
@@ -84,7 +97,7 @@ class Transport(AssociationSocket):
             primitive.result = "Evt17"
         else:
             self.socket = sock
-            self._is_connected = self.course.opened = True
+            self._is_open = self.course.opened = True
             evt.trigger(self.assoc, evt.EVT_CONN_OPEN, {"address": primitive.address_info.as_tuple})
             primitive.result = "Evt2"
         finally:
@@ -266,12 +279,13 @@ def start_server(
 
 def close_socket(wrapped: AssociationSocket | None) -> None:
     """Close for certain. pynetdicom leaves a socket open when its shutdown fails or its thread died of garbage."""
-    if wrapped is None or wrapped.socket is None:
+    sock = None if wrapped is None else wrapped.socket  # once: the other thread takes it away at any moment
+    if sock is None:
         return
     with contextlib.suppress(OSError):
-        wrapped.socket.shutdown(socket.SHUT_RDWR)
+        sock.shutdown(socket.SHUT_RDWR)
     with contextlib.suppress(OSError):
-        wrapped.socket.close()
+        sock.close()
 
 
 def _limit_stalls(sock: socket.socket, stall_s: float) -> None:

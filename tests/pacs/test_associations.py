@@ -180,6 +180,30 @@ def test_wrong_called_ae_title_is_rejected_with_the_reason(tmp_path: Path) -> No
         assert not is_transient(caught.value)
 
 
+def test_rejection_is_told_however_fast_it_comes(tmp_path: Path) -> None:
+    over: list[str] = []
+
+    def wait_for_the_end(event: evt.Event) -> None:  # between the request and the look whether there is a connection
+        end = time.monotonic() + 10
+        while not (event.assoc.dul.socket.course.first_bytes and event.assoc.dul.state_machine.current_state == "Sta1"):
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        over.append(event.assoc.dul.state_machine.current_state)
+
+    with (
+        peers.demo_pacs(tmp_path) as peer,
+        pytest.raises(AssociationRejected, match="called AE title not recognized"),
+        associate(
+            peer.server(ae_title="WRONG"),
+            USUAL,
+            [build_context(Verification)],
+            evt_handlers=[(evt.EVT_REQUESTED, wait_for_the_end)],
+        ),
+    ):
+        pass
+    assert over == ["Sta1"]
+
+
 def test_too_many_associations_is_busy() -> None:
     with (
         peers.scp(maximum_associations=1) as full,
