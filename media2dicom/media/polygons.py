@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from media2dicom.errors import MediaDamaged
 
 _NEGLIGIBLE: Final = 1e-3  # part of a face: what rounded numbers and faces not quite flat may turn over
+_FLAT: Final = 0.01  # how thick a flat face may be, part of its length
 
 _FACES_AT_A_TIME: Final = 500_000
 
@@ -66,12 +68,11 @@ class Polygons:
         areas = np.bincount(of, np.linalg.norm(normals, axis=1), len(self.counts))
         over = np.bincount(of, -np.minimum((normals * own[of]).sum(axis=1), 0), len(self.counts))
         wide = areas > _NEGLIGIBLE * np.bincount(of, np.square(sides).sum(axis=(1, 2)), len(self.counts))
-        if (wide & (lengths < _NEGLIGIBLE * areas)).any():
-            raise _crossing()
-        wrong = wide & (over > _NEGLIGIBLE * lengths * areas)
+        sided = lengths >= _NEGLIGIBLE * areas  # else what looks one way is as much as what looks the other way
+        wrong = wide & (~sided | (over > _NEGLIGIBLE * lengths * areas))
         firsts = np.cumsum(self.counts) - self.counts
         ears = [
-            self._ears(self.corners[firsts[one] : firsts[one] + self.counts[one]], own[one])
+            self._ears(self.corners[firsts[one] : firsts[one] + self.counts[one]], own[one] if sided[one] else None)
             for one in np.flatnonzero(wrong)
         ]
         return np.asarray(self.vertices[np.concatenate([fans[~wrong[of]], *ears])])
@@ -84,8 +85,25 @@ class Polygons:
         second = first + 1 + np.arange(len(of)) - (np.cumsum(parts) - parts)[of]
         return self.corners[np.stack([first, second, second + 1], axis=1)], of
 
-    def _ears(self, face: _Indices, normal: NDArray[np.float64]) -> _Indices:
-        """Triangles of one face, as indices of vertices. Raises MediaDamaged."""
+    def _ears(self, face: _Indices, normal: NDArray[np.float64] | None) -> _Indices:
+        """Triangles of one face, as indices of vertices. Raises MediaDamaged.
+
+        A face that is not flat, as scans and sculpted models have them, need not cross itself where its outline seems
+        to, seen from one side: any triangles between its corners are as right as others.
+        """
+        if normal is not None:
+            with suppress(MediaDamaged):
+                return self._ears_of_flat(face, normal)
+        if self._is_flat(face):
+            raise _crossing()
+        return np.stack([np.full(len(face) - 2, face[0]), face[1:-1], face[2:]], axis=1)
+
+    def _is_flat(self, face: _Indices) -> bool:
+        points = self.vertices[face].astype(np.float64)
+        along, _, across = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+        return bool(across <= _FLAT * along)
+
+    def _ears_of_flat(self, face: _Indices, normal: NDArray[np.float64]) -> _Indices:
         away = int(np.abs(normal).argmax())
         across, up = ((away + 1) % 3, (away + 2) % 3) if normal[away] > 0 else ((away + 2) % 3, (away + 1) % 3)
         points = self.vertices[face][:, [across, up]].astype(np.float64)  # seen from the side that it is turned to

@@ -36,6 +36,18 @@ def test_comb_of_many_teeth_is_covered_once_and_a_warped_face_is_no_crossing_one
     assert len(Polygons.of(warped, [range(4)]).cut()) == 2
 
 
+def test_rough_surface_of_quads_that_are_not_flat_is_covered_and_none_is_refused() -> None:
+    random = np.random.default_rng(5)
+    side = 60
+    grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2)
+    vertices = np.column_stack([grid, random.uniform(0, 1.5, len(grid))])  # as scans are
+    place = np.arange(side * side).reshape(side, side)
+    quads = np.stack([place[:-1, :-1], place[:-1, 1:], place[1:, 1:], place[1:, :-1]], axis=-1).reshape(-1, 4)
+    loose = vertices[quads] + random.normal(0, 0.2, (len(quads), 4, 3))
+    assert len(Polygons.of(vertices, quads).cut()) == 2 * len(quads)
+    assert len(Polygons.of(loose.reshape(-1, 3), np.arange(4 * len(quads)).reshape(-1, 4)).cut()) == 2 * len(quads)
+
+
 def test_faces_are_cut_the_same_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(1)
     arrow = np.array([(0, 2, 0), (1, 1, 0), (0, 0, 0), (4, 1, 0)], np.float64)
