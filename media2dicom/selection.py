@@ -33,16 +33,18 @@ class Selection:
 
 
 def refuse_no_match(ledger: Ledger, run: Run, selection: Selection) -> bool:
-    """Whether any row of the run is left. Raises SelectionUnclear when rows are left, but none that is asked for."""
-    left = [row for row in ledger.rows(run.run_id, with_instances=False) if Selection().takes(row)]
-    if left and not any(selection.takes(row) for row in left):
+    """Whether a row of the run is taken. Raises SelectionUnclear when rows are left, but none that is asked for."""
+    rows = ledger.rows(run.run_id, with_instances=False)
+    if any(selection.takes(row) for row in rows):
+        return True
+    if left := [row for row in rows if Selection().takes(row)]:
         codes = Counter(row.outcome.code or UNFINISHED for row in left)
         causes = ", ".join(f"{count} {cause_words(code)} ({code})" for code, count in codes.most_common())
         raise SelectionUnclear(
             f"No row matches. {run.manifest.name} has {len(left)} left: {causes}.",
             next_step="Name a cause or rows that are left, or nothing to take all of them.",
         )
-    return bool(left)
+    return False
 
 
 def row_numbers(text: str) -> tuple[tuple[int, int], ...]:
